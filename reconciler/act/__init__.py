@@ -1,0 +1,23 @@
+"""Effects: one small file for each, and the table that says which intent state each belongs to."""
+
+from reconciler.act.base import Effect
+from reconciler.act.collect import cancel, collect
+from reconciler.act.deliver import deliver
+from reconciler.act.going import start, stop, terminate
+from reconciler.act.launch import launch
+from reconciler.act.prepare import prepare
+from reconciler.act.stage import stage
+from reconciler.decide.sightings import place_of
+
+# In the order in which due effects start: what frees or fills a slot first.
+EFFECTS: tuple[Effect, ...] = (
+    Effect(table="instances", state="launching", run=launch, together=lambda row: row.token),
+    Effect(table="submissions", state="staging", run=stage),
+    Effect(table="submissions", state="cancelling", run=cancel),
+    Effect(table="submissions", state="collecting", run=collect),
+    Effect(table="instances", state="preparing", run=prepare),
+    Effect(table="instances", state="starting", run=start, together=place_of),
+    Effect(table="instances", state="stopping", run=stop, together=place_of),
+    Effect(table="instances", state="terminating", run=terminate, together=place_of),
+    Effect(table="deliveries", state="pending", run=deliver, together=lambda row: (row.sink, row.pool)),
+)

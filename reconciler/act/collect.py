@@ -1,0 +1,141 @@
+"""Brings an attempt's results home: into a temporary folder, checked, synced, then renamed to where people look.
+
+The job is killed first, which does nothing to one that is over, so that nothing writes while we read and no late start
+can run beside the next attempt. A folder that is home already is believed: whoever brought it died before saying so.
+"""
+
+import asyncio
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from reconciler.act.base import World
+from reconciler.hosts.base import HostRefusedError, UnreachableError
+from reconciler.model.assignment import Assignment
+from reconciler.model.job import Collected, JobReport
+from reconciler.model.rows import Submission
+from reconciler.model.snapshot import Done, Failed, Verdict
+from reconciler.workloads.base import Workload
+
+MANIFEST = "manifest.json"
+INCOMING = ".incoming"  # beside the results, so that a rename brings them in
+
+
+async def collect(rows: Sequence[Submission], world: World) -> Sequence[Done | Failed]:
+    """End the job, bring home what is there, and say what it means."""
+    (row,) = rows
+    return [await bring_home(row, world)]
+
+
+async def cancel(rows: Sequence[Submission], world: World) -> Sequence[Done | Failed]:
+    """End the job, and bring home what is there if that can be had: nobody waits for it any more."""
+    (row,) = rows
+    try:
+        return [await bring_home(row, world)]
+    except (UnreachableError, HostRefusedError):
+        attempt, instance, _ = world.work(row)
+        return [Done(job=await world.tools.host(instance).kill(attempt.id))]
+
+
+async def bring_home(row: Submission, world: World) -> Done:
+    """The agent's last word on the attempt, and the workload's verdict on what came home."""
+    attempt, instance, orders = world.work(row)
+    tools, host = world.tools, world.tools.host(instance)
+    workload = tools.workload(orders.workload, orders.settings)
+    relative = f"{row.label}/{attempt.number}"
+    home = tools.results / relative
+    report = await host.kill(attempt.id)
+    known = await asyncio.to_thread(_home_already, home, attempt.id)
+    if known is None:
+        job = workload.job(orders, tools.content / orders.content)
+        incoming = await asyncio.to_thread(_incoming, tools.results, attempt.id)
+        collected = await host.collect(job, incoming)
+        known = await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
+    await asyncio.to_thread(_sweep, tools.results, attempt.id)
+    await host.forget(attempt.id)
+    return Done(job=report, verdict=evolve(known, results=relative))
+
+
+def _incoming(results: Path, attempt_id: str) -> Path:
+    """A folder for this try alone: another process may be trying too, and neither may touch the other's."""
+    (results / INCOMING).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{attempt_id}~", dir=results / INCOMING)) / "home"
+
+
+def _sweep(results: Path, attempt_id: str) -> None:
+    """Remove what tries left that were killed, or that came second. The results are home."""
+    for folder in (results / INCOMING).glob(f"{attempt_id}~*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _home_already(home: Path, attempt_id: str) -> Verdict | None:
+    try:
+        manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if manifest.get("attempt") != attempt_id:
+        return None
+    return Verdict(outcome=manifest["outcome"], message=manifest["message"], scores=manifest["scores"])
+
+
+def _settle(
+    workload: Workload, orders: Assignment, report: JobReport, collected: Collected, incoming: Path, home: Path
+) -> Verdict:
+    """Judge what came, write the manifest, and rename the whole into place."""
+    verdict = workload.verdict(orders, report, incoming, collected)
+    manifest = {
+        "attempt": orders.attempt,
+        "submission": orders.submission,
+        "pool": orders.pool,
+        "state": str(report.state),
+        "exit_code": report.exit_code,
+        "started": report.started.isoformat() if report.started else None,
+        "ended": report.ended.isoformat() if report.ended else None,
+        "peak_memory_mib": report.peak_memory,
+        "outcome": str(verdict.outcome),
+        "message": verdict.message,
+        "scores": dict(verdict.scores),
+        "outputs": list(collected.outputs),
+        "refused": list(collected.refused),
+    }
+    _write_synced(incoming / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    home.parent.mkdir(parents=True, exist_ok=True)
+    return _rename(incoming, home, orders.attempt) or verdict
+
+
+def _rename(incoming: Path, home: Path, attempt_id: str) -> Verdict | None:
+    """Move the results to where people look. Answers with the verdict of another process that was quicker."""
+    try:
+        incoming.rename(home)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        known = _home_already(home, attempt_id)
+        if known is not None:
+            return known
+        home.rename(home.with_name(f"{home.name}.before-{attempt_id}"))  # of another database: kept, not overwritten
+        incoming.rename(home)
+    _sync(home.parent)
+    return None
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

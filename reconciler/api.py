@@ -1,0 +1,173 @@
+"""What people ask for, from Python or by command: submit, cancel, retry, drain. Each is one guarded write and a bell.
+
+import reconciler
+reconciler.submit("config.yml", "my-work", pool="cpu", priority=5)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from reconciler.decide.births import Arrival, birth, labels, pool_for
+from reconciler.decide.moves import can
+from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.submission import SUBMISSION
+from reconciler.model.change import Step, Update
+from reconciler.model.rows import Delivery, Instance, Submission
+from reconciler.queues.content import InvalidSubmissionError, check_name, keep
+from reconciler.spec.canonical import from_json
+from reconciler.spec.loader import load_submission
+from reconciler.spec.values import Config, SubmissionOptions
+from reconciler.store.bell import ring
+from reconciler.store.store import Store
+from reconciler.wiring import new_id, open_store, read_config
+
+TRIES = 5  # guarded writes that may be stale because the loop was quicker
+
+
+class RequestError(Exception):
+    """What was asked for cannot be done; the message says why and what to do."""
+
+
+def submit(
+    config: str | Path, folder: str | Path, *, pool: str = "", name: str = "", priority: int | None = None
+) -> str:
+    """Queue a copy of a folder as a submission, and answer with its id.
+
+    Raises SpecError for a bad config, InvalidSubmissionError for a bad name or folder, StoreError for the database.
+    """
+    read, specs = read_config(Path(config))
+    store = open_store(read)
+    try:
+        asked = SubmissionOptions(pool=pool, priority=priority or 0)
+        return enqueue(read, specs.desired().pools, store, Path(folder), name=name, asked=asked).id
+    finally:
+        store.close()
+
+
+def enqueue(
+    config: Config,
+    pools: object,
+    store: Store,
+    folder: Path,
+    *,
+    name: str = "",
+    asked: SubmissionOptions | None = None,
+) -> Submission:
+    """Check a folder, keep it by content, and write its submission. What is asked for goes before submission.yml."""
+    names = list(pools) if isinstance(pools, dict) else []
+    name = name or folder.resolve().name
+    check_name(name)
+    options = _merged(_options(folder), asked or SubmissionOptions())
+    wanted = pool_for(options.pool, config.queue.pool, dict.fromkeys(names))
+    if wanted not in names:
+        known = ", ".join(names)
+        raise RequestError(
+            f"there is no pool {wanted!r}; name one of: {known}" if wanted else f"name a pool with --pool: {known}"
+        )
+    content = keep(folder, config.state / "content")
+    return _born(config, store, name, Arrival(
+        id=new_id(), name=name, label=name, content=content, options=options, pool=wanted, source="command",
+    ))  # fmt: skip
+
+
+def retry(config: Config, store: Store, row: Submission) -> Submission:
+    """A new submission of the same content and options. Raises RequestError for one that is not final."""
+    if not SUBMISSION.is_final(row.state):
+        raise RequestError(f"{row.label} is {row.state}: only what has ended can be tried again")
+    if not row.content:
+        raise RequestError(f"{row.label} was invalid: {row.message}; mend its folder and submit it again")
+    options = SubmissionOptions(
+        pool=row.pool,
+        instance_types=tuple(from_json(row.types, tuple[str, ...])),
+        priority=row.priority,
+        limit=row.limit,
+        env=from_json(row.env, dict[str, str]),
+    )
+    return _born(config, store, row.name, Arrival(
+        id=new_id(), name=row.name, label=row.name, content=row.content, options=options, pool=row.pool,
+        source="command", retry_of=row.id,
+    ))  # fmt: skip
+
+
+def cancel(store: Store, row: Submission) -> None:
+    """Wish a submission cancelled; the loop sees to it. Raises RequestError for one that has ended."""
+    for _ in range(TRIES):
+        if SUBMISSION.is_final(row.state):
+            raise RequestError(f"{row.label} has ended already: it {row.state}")
+        wish = Update(table="submissions", id=row.id, version=row.version, sets={"cancel_wanted": True})
+        if row.cancel_wanted or _write(store, Step((wish,), f"{row.label}: to be cancelled")):
+            return
+        row = store.submission(row.id) or row
+    raise RequestError(f"{row.label} is changing too fast; try again")
+
+
+def drain(store: Store, row: Instance) -> None:
+    """Give an instance no new work; it ends when nothing is on it. Raises RequestError where that means nothing."""
+    if not can(INSTANCE, row.state, "drain"):
+        raise RequestError(f"{row.id} is {row.state}: there is nothing to drain")
+    target = next(INSTANCE.edges_from(row.state, "drain")).target
+    move = Update(
+        table="instances", id=row.id, version=row.version, event="drain", source=row.state, target=target,
+        sets={"reason": "user"},
+    )  # fmt: skip
+    if not _write(store, Step((move,), f"{row.id}: drained: user")):
+        raise RequestError(f"{row.id} has just changed; look again with `reconcile instances`")
+
+
+def retry_deliveries(store: Store, rows: Sequence[Delivery]) -> int:
+    """Try again what was given up; answers with how many."""
+    moves = [
+        Step((Update(table="deliveries", id=row.id, version=row.version, event="retry", source="given up",
+                     target="pending", sets={"reason": ""}),), f"{row.id}: tried again")
+        for row in rows
+        if row.state == "given up"
+    ]  # fmt: skip
+    done = store.apply(moves, now=store.now(), by="command") if moves else []
+    ring(store)
+    return sum(done)
+
+
+def _born(config: Config, store: Store, name: str, arrival: Arrival) -> Submission:
+    for _ in range(TRIES):
+        label = labels(store.labels_like([name]), name)
+        step = birth(config, evolve(arrival, label=label), store.now())
+        if _write(store, step):
+            born = store.submission(arrival.id)
+            assert born is not None
+            return born
+    raise RequestError(f"too many submissions called {name} arrive at once; try again")
+
+
+def _write(store: Store, step: Step) -> bool:
+    (done,) = store.apply([step], now=store.now(), by="command")
+    ring(store)
+    return done
+
+
+def _options(folder: Path) -> SubmissionOptions:
+    file = folder / "submission.yml"
+    return load_submission(file) if file.is_file() else SubmissionOptions()
+
+
+def _merged(own: SubmissionOptions, asked: SubmissionOptions) -> SubmissionOptions:
+    plain = SubmissionOptions()
+    changed = {
+        key: value
+        for key in ("pool", "instance_types", "priority", "limit")
+        if (value := getattr(asked, key)) != getattr(plain, key)
+    }
+    return evolve(own, **changed, env={**own.env, **asked.env})
+
+
+__all__ = [
+    "InvalidSubmissionError",
+    "RequestError",
+    "cancel",
+    "drain",
+    "enqueue",
+    "retry",
+    "retry_deliveries",
+    "submit",
+]

@@ -1,0 +1,11 @@
+"""The `reconcile` command. Importing it imports no database, cloud or YAML: `--help` has to be quick."""
+
+
+def main() -> None:
+    """Run the command line of this process, and exit with its status."""
+    from reconciler.cli.root import root  # noqa: PLC0415  (only a process that is the command needs it)
+
+    root(prog_name="reconcile")
+
+
+__all__ = ["main"]

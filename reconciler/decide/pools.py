@@ -1,0 +1,118 @@
+"""Each pool's size: what the queue needs, what the spec allows, and the difference to what is there."""
+
+from attrs import frozen
+
+from reconciler.decide.case import Case, Draft
+from reconciler.decide.demand import Need, wanted
+from reconciler.decide.instances import setup_scope
+from reconciler.decide.letting_go import let_go
+from reconciler.decide.moves import move_instance
+from reconciler.decide.sightings import scope_of
+from reconciler.lifecycle.instance import INSTANCE
+from reconciler.model.change import Insert, Step, Update
+from reconciler.model.offer import LaunchRequest, Offer, Place
+from reconciler.model.rows import Instance, Launch, PoolRow
+from reconciler.model.tags import CONTROLLER, DATABASE, POOL, SPEC, TOKEN
+from reconciler.spec.places import cloud_settings, place
+from reconciler.spec.values import Pool
+
+MOST_IN_A_LAUNCH = 50  # machines asked for by one token
+
+
+@frozen
+class Buying:
+    """What a launch of one pool is made of."""
+
+    row: PoolRow
+    pool: Pool
+    spec_hash: str
+    place: Place
+
+
+def pools(case: Case, draft: Draft) -> None:
+    """Buy, start, drain and let go, pool by pool: one that starves delays no other."""
+    rows: dict[str, list[Instance]] = {}
+    for row in case.recorded.instances.values():
+        if not INSTANCE.is_final(row.state):
+            rows.setdefault(row.pool, []).append(row)
+    for name in sorted(rows.keys() | case.desired.pools.keys()):
+        let_go(case, draft, name, rows.get(name, []))
+        pool_row = case.recorded.pools.get(name)
+        wish = case.desired.pools.get(name)
+        if wish and pool_row and draft.is_free("pools", name):
+            buying = Buying(pool_row, wish.pool, wish.spec_hash, place(wish.pool, case.desired.config))
+            if buying.place not in draft.halted:
+                _grow(case, draft, buying, rows.get(name, []))
+
+
+def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance]) -> None:
+    """Start stopped machines, then buy what is still missing: one launch for each offering."""
+    if _held(case, setup_scope(buying.row.name, buying.spec_hash), Offer(type="")):
+        return
+    version = buying.row.version
+    for need in wanted(case, buying.pool, rows):
+        missing = need.count
+        for row in rows:
+            if missing and row.state == "stopped" and row.type == need.type and draft.is_free("instances", row.id):
+                start = move_instance(case, row, "start", reason="")
+                draft.add(Step((start,), f"{row.id}: started again"), ("instances", row.id))
+                missing -= 1
+        offer = _offer(case, buying, need)
+        count = min(missing, need.buyable, MOST_IN_A_LAUNCH)
+        if offer and count > 0:
+            draft.add(_launch(case, buying, offer, count, version), ("pools", buying.row.name))
+            version += 1
+
+
+def _offer(case: Case, buying: Buying, need: Need) -> Offer | None:
+    """The first market, in the pool's order, in which this type is not held back."""
+    scope = scope_of(buying.place)
+    offers = (Offer(type=need.type, market=market) for market in buying.pool.market)
+    return next((offer for offer in offers if not _held(case, scope, offer)), None)
+
+
+def _held(case: Case, scope: str, offer: Offer) -> bool:
+    return any(
+        hold.scope == scope and hold.until > case.now and (hold.type, hold.market, hold.zone) in _keys(offer)
+        for hold in case.recorded.holds
+    )
+
+
+def _keys(offer: Offer) -> tuple[tuple[str, str, str], ...]:
+    return ((offer.type, str(offer.market), offer.zone), ("", "", ""))
+
+
+def _launch(case: Case, buying: Buying, offer: Offer, count: int, version: int) -> Step:
+    """The intent: token, frozen request and rows, committed together.
+
+    The pool's version is bumped, so that two reconcilers cannot both fill the same gap.
+    """
+    owner, pool = case.recorded.identity, buying.pool.pool
+    token = f"{pool[:20]}-{case.new_id()}{case.new_id()}"
+    request = LaunchRequest(
+        token=token, offer=offer, count=count, settings=cloud_settings(buying.pool, case.desired.config),
+        tags={CONTROLLER: owner.controller, DATABASE: owner.database_id, POOL: pool, TOKEN: token,
+              SPEC: buying.spec_hash, "Name": f"{owner.controller}/{pool}"},
+    )  # fmt: skip
+    born = [
+        Insert(table="instances", row=_instance(case, buying, request, index), why="wanted") for index in range(count)
+    ]
+    return Step(
+        (
+            Update(table="pools", id=pool, version=version),
+            Insert(table="launches", row=Launch(token, pool, case.now, request.to_json())),
+            *born,
+        ),
+        f"pool {pool}: {count} x {offer.type} ({offer.market}) wanted",
+    )
+
+
+def _instance(case: Case, buying: Buying, request: LaunchRequest, index: int) -> Instance:
+    offer = request.offer
+    return Instance(
+        id=f"{buying.pool.pool}-{case.new_id()}", version=1, pool=buying.pool.pool, token=request.token, index=index,
+        type=offer.type, market=str(offer.market), zone=offer.zone, cloud=buying.place.cloud,
+        place=buying.place.settings, settings=request.settings, spec_hash=buying.spec_hash, state=INSTANCE.initial,
+        reason="", since=case.now, born=case.now, cloud_id="", address="", boot_id="", strikes=0, strikes_since=0.0,
+        not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""Whether there is anything left to do, and what: `--until-settled` ends on it, and people are shown it."""
+
+from attrs import frozen
+
+from reconciler.decide.case import Desired
+from reconciler.decide.demand import SERVES
+from reconciler.decide.instances import setup_scope
+from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.table import Kind
+from reconciler.model.rows import Hold
+from reconciler.model.snapshot import Recorded
+
+STRIKES = 3  # refusals or failures in a row after which a thing counts as set aside: somebody has to look at it
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What is left: work that will move by itself, and work that waits for somebody."""
+
+    in_flight: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing will move any more by itself."""
+        return not self.in_flight
+
+
+def standing(desired: Desired, recorded: Recorded) -> Standing:
+    """Everything that is not final and not at rest, in words for people."""
+    in_flight = [f"{row.label} is {row.state}" for row in recorded.submissions.values()]
+    set_aside: list[str] = []
+    for pool, waiting in recorded.waiting.items():
+        count = waiting.ready + waiting.held
+        why = stuck(desired, recorded, pool)
+        (set_aside if why else in_flight).append(
+            f"{count} queued for pool {pool or '(none)'}" + (f": {why}" if why else "")
+        )
+    for delivery in recorded.deliveries.values():
+        (set_aside if delivery.strikes >= STRIKES else in_flight).append(
+            f"{delivery.id}: {delivery.last_error or 'due'}"
+        )
+    for instance in recorded.instances.values():
+        kind = INSTANCE.by_name[instance.state].kind
+        if kind in (Kind.INTENT, Kind.WAITING):
+            aside = instance.state == "terminating" and instance.strikes >= STRIKES
+            (set_aside if aside else in_flight).append(f"{instance.id} is {instance.state}")
+    in_flight += _sizes(desired, recorded)
+    return Standing(in_flight=tuple(in_flight), set_aside=(*set_aside, *recorded.unreadable))
+
+
+def _sizes(desired: Desired, recorded: Recorded) -> list[str]:
+    """Pools below a minimum that can still be reached, or above one although nothing waits."""
+    found = []
+    for name, wish in desired.pools.items():
+        for kind, size in wish.pool.size.items():
+            serving = sum(
+                row.pool == name and row.type == kind and row.state in SERVES for row in recorded.instances.values()
+            )
+            low_missing = serving < size.low and not stuck(desired, recorded, name)
+            if low_missing or (serving > size.low and desired.settle and name not in recorded.waiting):
+                found.append(f"pool {name} has {serving} {kind} of {size.low}..{size.high}")
+    return found
+
+
+def stuck(desired: Desired, recorded: Recorded, pool: str) -> str:
+    """Why nothing of a pool's queue can move until somebody acts; empty where it can."""
+    wish = desired.pools.get(pool)
+    if wish is None:
+        return "no such pool"
+    hold = next((hold for hold in recorded.holds if _blocks(hold, pool, wish.spec_hash)), None)
+    serving = any(row.pool == pool and row.state in SERVES for row in recorded.instances.values())
+    return f"{hold.reason} ({hold.strikes} times)" if hold and not serving else ""
+
+
+def _blocks(hold: Hold, pool: str, spec_hash: str) -> bool:
+    return hold.strikes >= STRIKES and hold.scope == setup_scope(pool, spec_hash)

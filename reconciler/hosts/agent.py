@@ -1,0 +1,171 @@
+"""A host by way of the job agent: what agent.sh does on the machine, said from this side over any transport."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files as package_files
+from pathlib import Path, PurePosixPath
+
+from reconciler.hosts.base import HostRefusedError, UnreachableError
+from reconciler.hosts.extract import extract
+from reconciler.hosts.transport import CommandFailedError, Result, Transport
+from reconciler.hosts.upload import job_entries, path_entries, tar_stream
+from reconciler.hosts.wire import JOB_ID, parse_line, parse_report
+from reconciler.model.job import Collected, Job, JobReport, Report
+
+LONGEST_WAIT = 50  # seconds that one report may wait: the agent keeps to it too
+_ANSWER = 60.0  # seconds in which a host must have answered
+_UPLOAD = 3600.0  # seconds in which an upload must have arrived
+_REFUSALS = frozenset({2, 3, 4, 5, 6, 9})  # the agent's statuses that mean: it answered, and will not
+_NOT_OVER = 7  # of `log --follow`: there may be more
+
+# Values come in as arguments; none of these texts is ever built from one.
+_CALL = """
+if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" "$@"; fi
+echo "agent: it is not installed on this machine" >&2; exit 9
+"""
+_REPORT = """
+if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" report "$@"; fi
+read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" && read -r up rest </proc/uptime || exit 4
+printf 'none %s %s\\n' "$boot" "$up"
+"""
+_INSTALL = """
+agent=$HOME/.reconciler/agent
+if [ -f "$agent" ] && [ "$(sh "$agent" version </dev/null 2>/dev/null)" = "$1" ]; then exit 0; fi
+mkdir -p "$HOME/.reconciler" && chmod 700 "$HOME/.reconciler" && cat >"$agent.$$" || exit 4
+if [ "$(sh "$agent.$$" version </dev/null)" = "$1" ]; then mv -f "$agent.$$" "$agent" || exit 4; exit 0; fi
+rm -f "$agent.$$"; echo "agent: it arrived damaged, or cannot run here" >&2; exit 4
+"""
+_PUT = """
+{ mkdir -p "$1" && cd "$1" && tar -xof -; } || { echo "agent: cannot write to $1" >&2; exit 4; }
+"""
+
+
+@cache
+def agent_script() -> tuple[str, bytes]:
+    """The agent's version, which its text determines, and its text."""
+    text = (package_files("reconciler.hosts") / "agent.sh").read_bytes()
+    version = sha256(text).hexdigest()[:12]
+    return version, text.replace(b"@version@", version.encode())
+
+
+class AgentHost:
+    """A machine that is reached over `transport`; `confined`: files may be put below its home only."""
+
+    def __init__(self, transport: Transport, *, confined: bool = False) -> None:
+        self._transport = transport
+        self._confined = confined
+
+    async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
+        """All jobs of this machine; one without the agent answers with an empty version."""
+        seconds = max(0, min(LONGEST_WAIT, int(wait)))
+        words = ("--wait", str(seconds), "--mark", mark) if seconds and mark else ()
+        result = await self._run(_REPORT, *words, timeout=_ANSWER + seconds)
+        return parse_report(result.stdout)
+
+    async def install(self) -> None:
+        """Bring the agent, unless this version of it is there."""
+        version, text = agent_script()
+        await self._run(_INSTALL, version, stdin=text)
+
+    async def put(self, files: Mapping[Path, str]) -> None:
+        """Bring files and folders of this computer to paths on the machine, over what is there."""
+        for source, target in files.items():
+            path = self._target(target)
+            entries = path_entries(source, path.name or ".")
+            await self._run(_PUT, str(path.parent), stdin=tar_stream(entries), timeout=_UPLOAD)
+
+    async def start(self, job: Job, *, boot_id: str) -> JobReport:
+        """Upload and start. Raises HostRefusedError on another boot, and for a job that no host can run."""
+        upload = tar_stream(job_entries(job))
+        return await self._line(job.id, "start", job.id, boot_id, stdin=upload, timeout=_UPLOAD)
+
+    async def kill(self, job: str) -> JobReport:
+        """End the job, and close its folder. A job whose processes will not end is reported as running still."""
+        return await self._line(job, "kill", job)
+
+    async def collect(self, job: Job, into: Path) -> Collected:
+        """Bring the log and the outputs of a job into a new folder, checked and synced to disk."""
+        _check(job.id)
+        async with aclosing(self._stream("pack", job.id)) as stream:
+            try:
+                return await extract(stream, into, job.output_limits)
+            except CommandFailedError as error:
+                raise _failure(error.code, error.stderr) from error
+
+    async def forget(self, job: str) -> None:
+        """Free what a job that is over holds on the machine. The report names it no longer; its tombstone stays."""
+        _check(job)
+        await self._run(_CALL, "forget", job)
+
+    async def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """The job's log so far; with `follow`, until the job is over."""
+        _check(job)
+        sent = 0
+        words = ("--follow",) if follow else ()
+        while True:
+            try:
+                async with aclosing(self._stream("log", job, *words, "--from", str(sent))) as stream:
+                    async for piece in stream:
+                        sent += len(piece)
+                        yield piece
+            except CommandFailedError as error:
+                if error.code != _NOT_OVER:
+                    raise _failure(error.code, error.stderr) from error
+            else:
+                return
+
+    async def kill_all(self) -> None:
+        """End every process of this machine, jobs or not: it is going away."""
+        await self._run(_CALL, "kill-all")
+
+    async def close(self) -> None:
+        """Let go of the transport. Jobs go on."""
+        await self._transport.close()
+
+    def _target(self, target: str) -> PurePosixPath:
+        path = PurePosixPath(target.removeprefix("~/")) if target.startswith("~/") else PurePosixPath(target)
+        if target == "~":
+            path = PurePosixPath()
+        if ".." in path.parts or (self._confined and path.is_absolute()):
+            raise HostRefusedError(
+                f"cannot bring files to {target}: say ~/ and a path below the home"
+            )
+        return path
+
+    async def _line(
+        self, job: str, *words: str, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = _ANSWER
+    ) -> JobReport:
+        _check(job)
+        report = parse_line((await self._run(_CALL, *words, stdin=stdin, timeout=timeout)).stdout)
+        if report.job != job:
+            raise UnreachableError(f"the host answered about {report.job}, asked about {job}")
+        return report
+
+    async def _run(
+        self, script: str, *words: str, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = _ANSWER
+    ) -> Result:
+        result = await self._transport.run(("sh", "-c", script, "agent", *words), stdin=stdin, timeout=timeout)
+        if result.code:
+            raise _failure(result.code, result.stderr)
+        return result
+
+    def _stream(self, *words: str) -> AsyncGenerator[bytes, None]:
+        return self._transport.stream(("sh", "-c", _CALL, "agent", *words))
+
+
+def _check(job: str) -> None:
+    if not JOB_ID.fullmatch(job):
+        raise HostRefusedError(
+            f"{job!r} cannot be a job's id: use at most 100 letters, digits, dots, underscores and dashes"
+        )
+
+
+def _failure(code: int, stderr: bytes) -> UnreachableError | HostRefusedError:
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    ours = [line.removeprefix("agent: ") for line in lines if line.startswith("agent: ")]
+    message = (ours or lines or ["it gave no reason"])[-1][:500]
+    if code in _REFUSALS and ours:
+        return HostRefusedError(message)
+    return UnreachableError(f"the agent ended with status {code}: {message}")

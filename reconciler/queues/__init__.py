@@ -1,0 +1,1 @@
+"""Queues: where submissions come from. Each is one file behind the Protocol in base.py."""

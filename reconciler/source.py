@@ -1,0 +1,173 @@
+"""What should be, read from files: pool spec files as they are edited, and the queue's folder as it fills.
+
+A file that is broken by an edit leaves its last good spec in force; an empty or unreadable folder changes nothing.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import Factory, define, evolve, field
+
+from reconciler.act.base import Database
+from reconciler.decide.births import Arrival, birth, labels, pool_for, step_out
+from reconciler.decide.case import Desired, PoolWish
+from reconciler.model.change import Step, Update
+from reconciler.model.rows import Submission
+from reconciler.model.snapshot import Recorded
+from reconciler.queues.base import Entry, Queue, Reading
+from reconciler.queues.intake import Absent, Intention, Present, Reject, Supersede, Take, Withdraw, intake
+from reconciler.spec.canonical import pool_to_json, spec_hash
+from reconciler.spec.loader import SUFFIXES, Pools, load_pools
+from reconciler.spec.values import Config, Pool
+
+log = logging.getLogger(__name__)
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Known(Protocol):
+    """What intake reads of the store."""
+
+    def latest_by_key(self, source: str) -> Mapping[str, Submission]:
+        """The newest submission of each key of a queue."""
+        ...
+
+    def labels_like(self, names: Sequence[str]) -> Sequence[str]:
+        """Labels that are taken and could clash with these names."""
+        ...
+
+
+def wish(pool: Pool) -> PoolWish:
+    """A pool that is in force. Raises OSError when a file that it brings cannot be read."""
+    return PoolWish(pool=pool, spec=pool_to_json(pool), spec_hash=spec_hash(pool))
+
+
+def signature(folder: Path) -> Signature:
+    """What tells one state of a folder of spec files from another, without reading them. Raises OSError."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES:
+            stat = path.stat()
+            found.append((path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)
+
+
+@define(kw_only=True)
+class SpecFiles:
+    """The pools' folder, read again whenever it changed."""
+
+    config: Config
+    load: Callable[[Path], Pools] = load_pools
+    wishes: dict[str, PoolWish] = Factory(dict)
+    complete: bool = True
+    seen: Signature | None = field(default=None, init=False)
+
+    def desired(self) -> Desired:
+        """The last good spec of each pool."""
+        try:
+            now = signature(self.config.pools)
+        except OSError as error:
+            self._unreadable(f"{self.config.pools}: {error.strerror}")
+            now = self.seen
+        if now != self.seen:
+            self._read()
+            self.seen = now
+        return Desired(config=self.config, pools=dict(self.wishes), complete=self.complete)
+
+    def _unreadable(self, why: str) -> None:
+        if self.complete:
+            log.warning("%s: the pools stay as they were", why)
+        self.complete = False
+
+    def _read(self) -> None:
+        read = self.load(self.config.pools)
+        for problem in read.problems:
+            log.warning("%s", problem)
+        if not read.pools and not read.refused:
+            self._unreadable(f"{self.config.pools} holds no pool")
+            return
+        fresh = {pool.pool: self._wish(pool) for pool in read.pools}
+        kept = {
+            name: evolve(old, problem="; ".join(str(p) for p in read.problems if p.file == old.pool.source))
+            for name, old in self.wishes.items()
+            if name not in fresh and old.pool.source in read.refused
+        }
+        self.wishes = {name: made for name, made in {**kept, **fresh}.items() if made}
+        self.complete = True
+
+    def _wish(self, pool: Pool) -> PoolWish | None:
+        try:
+            return wish(pool)
+        except OSError as error:
+            log.warning("pool %s: %s: its last good spec stays in force", pool.pool, error)
+            old = self.wishes.get(pool.pool)
+            return evolve(old, problem=str(error)) if old else None
+
+
+@define(kw_only=True)
+class FileSource:
+    """The files of one deployment, as the loop asks for them."""
+
+    specs: SpecFiles
+    queue: Queue | None
+    known: Known
+    db: Database
+    new_id: Callable[[], str]
+
+    def desired(self) -> Desired:
+        """The last good spec of each pool."""
+        return self.specs.desired()
+
+    async def intake(self, recorded: Recorded) -> tuple[Sequence[Step], bool]:
+        """Steps for what the queue's folder holds now."""
+        if self.queue is None:
+            return (), False
+        reading = await self.queue.read()
+        if not reading.good:
+            log.warning("queue %s: %s", reading.queue, reading.error)
+            return (), False
+        latest = await self.db(self.known.latest_by_key, reading.queue)
+        intentions = intake(reading, latest, recorded.now)
+        names = [wanted.entry.name for wanted in intentions if isinstance(wanted, Take | Supersede | Reject)]
+        taken = await self.db(self.known.labels_like, names) if names else ()
+        return self._steps(reading, intentions, recorded.now, list(taken)), reading.unsettled
+
+    def _steps(self, reading: Reading, wanted: Iterable[Intention], now: float, taken: list[str]) -> Sequence[Step]:
+        steps: list[Step] = []
+        for one in wanted:
+            if isinstance(one, Withdraw):
+                out = step_out(one.submission, "withdraw", "withdrawn", "its folder is gone")
+                steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
+            elif isinstance(one, Absent | Present):
+                count = one.submission.absences + 1 if isinstance(one, Absent) else 0
+                steps.append(_seen(one.submission, count))
+            else:
+                if isinstance(one, Supersede):
+                    out = step_out(one.submission, "supersede", "superseded", "its folder changed")
+                    steps.append(Step((out,), f"{one.submission.label}: its folder changed"))
+                steps.append(self._birth(one.entry, reading.queue, now, taken))
+        return steps
+
+    def _birth(self, entry: Entry, queue: str, now: float, taken: list[str]) -> Step:
+        config = self.specs.config
+        label = labels(taken, entry.name)
+        taken.append(label)
+        arrival = Arrival(
+            id=self.new_id(),
+            name=entry.name,
+            label=label,
+            content=entry.content,
+            options=entry.options,
+            pool=pool_for(entry.options.pool, config.queue.pool, self.specs.desired().pools),
+            source=queue,
+            source_key=entry.key,
+            problem=entry.problem,
+        )
+        return birth(config, arrival, now)
+
+
+def _seen(row: Submission, absences: int) -> Step:
+    update = Update(table="submissions", id=row.id, version=row.version, sets={"absences": absences})
+    return Step((update,), f"{row.label}: {'missing from its queue' if absences else 'in its queue again'}")

@@ -1,0 +1,180 @@
+"""Reads config.yml, pool spec files and submission.yml. What is wrong comes as a SpecError that names every place."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from reconciler.spec.errors import Problem, SpecError, shown
+from reconciler.spec.fields import anchored, anchored_database
+from reconciler.spec.options import KINDS, Kinds
+from reconciler.spec.plain import Plain
+from reconciler.spec.structure import Findings, structure
+from reconciler.spec.tree import read_tree
+from reconciler.spec.values import Config, Pool, SubmissionOptions
+
+SUFFIXES = (".yml", ".yaml")
+
+
+@frozen(kw_only=True)
+class Pools:
+    """What a folder of pool spec files says. One bad file does not hide the others."""
+
+    pools: tuple[Pool, ...] = ()  # by file name
+    problems: tuple[Problem, ...] = ()
+    refused: tuple[Path, ...] = ()  # files that are there, but cannot be used: their last good spec stays in force
+
+    @property
+    def by_name(self) -> Mapping[str, Pool]:
+        """The good pools by their names."""
+        return {pool.pool: pool for pool in self.pools}
+
+
+def load_config(path: Path, *, environ: Mapping[str, str] = os.environ) -> Config:
+    """config.yml, with every path made absolute. Raises SpecError."""
+    plain = _plain(path, environ)
+    config: Config = _structured(plain, Config, KINDS)
+    config = attrs.evolve(config, database=anchored_database(config.database, anchored(path.parent, Path.cwd())))
+    problems = list(_swallowed(config, plain))
+    if problems:
+        raise SpecError(problems)
+    return config
+
+
+def load_pool(path: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str] = os.environ) -> Pool:
+    """One pool spec file, with every path on this computer made absolute. Raises SpecError."""
+    plain = _plain(path, environ)
+    pool: Pool = _structured(plain, Pool, kinds)
+    problems = [
+        plain.problem(("files", key), f"there is no {shown(key)}", "check the path", at_key=True)
+        for key, here in zip(plain.value.get("files", ()), pool.files, strict=True)
+        if not os.path.lexists(here)
+    ]
+    if problems:
+        raise SpecError(problems)
+    return pool
+
+
+def load_submission(path: Path, *, environ: Mapping[str, str] | None = None) -> SubmissionOptions:
+    """submission.yml of one submission. Raises SpecError.
+
+    Submissions are other people's files: unless it is given, they see nothing of the environment.
+    """
+    options: SubmissionOptions = _structured(_plain(path, environ or {}), SubmissionOptions, KINDS)
+    return options
+
+
+def load_pools(folder: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str] = os.environ) -> Pools:
+    """Every pool spec file of a folder: those that are good, and all that is wrong with the others."""
+    try:
+        files = sorted(each for each in folder.iterdir() if each.suffix in SUFFIXES and each.name[0] != ".")
+    except OSError as error:
+        hint = "make the folder, or name another as pools: in config.yml"
+        return Pools(problems=(Problem(folder, 1, 1, f"cannot be listed: {error.strerror}", hint),))
+    if not files:
+        return Pools(problems=(Problem(folder, 1, 1, "holds no pool spec file", "write one, such as cpu.yml"),))
+    good: list[Pool] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            good.append(load_pool(file, kinds, environ=environ))
+        except SpecError as error:
+            problems += error.problems
+    for twins in _namesakes(good):
+        problems += _twice(twins, environ)
+        good = [pool for pool in good if pool not in twins]
+    refused = tuple(file for file in files if all(pool.source != _absolute(file) for pool in good))
+    return Pools(pools=tuple(good), problems=tuple(problems), refused=refused)
+
+
+def queue_problems(config: Config, pools: Pools, *, environ: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
+    """What the queue in config.yml says of pools that is not so; nothing while a refused file may hold the pool."""
+    names = sorted(pools.by_name)
+    if pools.refused or not names:
+        return ()
+    if config.queue.pool and config.queue.pool not in names:
+        path, what = ("queue", "pool"), f"there is no pool {shown(config.queue.pool)}"
+        hint = f"name one of {', '.join(names)}"
+    elif config.queue.folder and not config.queue.pool and len(names) > 1:
+        path, what, hint = ("queue", "folder"), "there are several pools", f"add pool: and one of {', '.join(names)}"
+    else:
+        return ()
+    try:
+        return (_plain(config.source, environ).problem(path, what, hint),)
+    except SpecError as error:  # edited since
+        return error.problems
+
+
+def _plain(path: Path, environ: Mapping[str, str]) -> Plain:
+    root, problems = read_tree(path)
+    plain = Plain(path, root, environ)
+    plain.problems += problems
+    return plain
+
+
+def _structured(plain: Plain, cls: type, kinds: Kinds) -> Any:
+    """The frozen value, with its paths absolute and its source known."""
+    problems = list(plain.problems)
+    try:
+        value = structure(plain.value, cls, kinds)
+    except Findings as found:
+        found_too = (plain.problem(each.path, each.what, each.hint, at_key=each.at_key) for each in found.findings)
+        problems += (each for each in found_too if (each.line, each.column) not in plain.told)
+    if problems:
+        raise SpecError(problems)
+    source = _absolute(plain.file)
+    value = _anchored(value, source.parent)
+    return attrs.evolve(value, source=source) if "source" in attrs.fields_dict(cls) else value
+
+
+def _absolute(file: Path) -> Path:
+    return anchored(file, Path.cwd())
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    """The value with every path in it absolute: paths on machines are text, so a Path is always one of ours."""
+    if isinstance(value, Path):
+        return anchored(value, folder)
+    if isinstance(value, Mapping):
+        return {_anchored(key, folder): each for key, each in value.items()}
+    if attrs.has(type(value)):
+        parts = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        moved = {name: _anchored(part, folder) for name, part in parts.items() if name != "source"}
+        return attrs.evolve(value, **moved)
+    return value
+
+
+def _swallowed(config: Config, plain: Plain) -> Iterable[Problem]:
+    """Folders that lie in the queue's folder would be taken for submissions."""
+    queue = config.queue.folder
+    for key in ("pools", "results", "state"):
+        if queue is not None and getattr(config, key).is_relative_to(queue):
+            path = (key,) if key in plain.value else ("queue", "folder")
+            yield plain.problem(
+                path, f"{key} lies in the queue's folder", "keep it outside: all in there is a submission"
+            )
+
+
+def _namesakes(pools: Iterable[Pool]) -> list[list[Pool]]:
+    named: defaultdict[str, list[Pool]] = defaultdict(list)
+    for pool in pools:
+        named[pool.pool].append(pool)
+    return [twins for twins in named.values() if len(twins) > 1]
+
+
+def _twice(twins: list[Pool], environ: Mapping[str, str]) -> list[Problem]:
+    """Neither of two pools of one name is used: which is meant, nobody can tell."""
+    first, *others = twins
+    hint = "give each a name of its own"
+    what = f"there is another pool {shown(first.pool)}, in {first.source.name}"
+    problems = []
+    for other in others:
+        try:
+            problems.append(_plain(other.source, environ).problem(("pool",), what, hint))
+        except SpecError as error:  # edited since
+            problems += error.problems
+    return problems

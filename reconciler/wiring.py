@@ -1,0 +1,158 @@
+"""Puts the parts together: config.yml to a loop over real databases, clouds, hosts, queues and sinks."""
+
+import asyncio
+import contextlib
+import functools
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import Factory, define, frozen
+
+from reconciler.act import EFFECTS
+from reconciler.act.base import Tools
+from reconciler.act.runner import Runner
+from reconciler.clouds.base import Cloud
+from reconciler.clouds.registry import CLOUDS
+from reconciler.hosts.base import Host
+from reconciler.loop import Loop, Passed
+from reconciler.model.offer import Machine, MachineState, Place
+from reconciler.model.rows import Instance
+from reconciler.process import is_dead, this_process
+from reconciler.queues.folder import FolderQueue
+from reconciler.sinks.registry import build as build_sinks
+from reconciler.source import FileSource, SpecFiles
+from reconciler.spec.errors import SpecError
+from reconciler.spec.loader import load_config, load_pools, queue_problems
+from reconciler.spec.values import Config
+from reconciler.store.bell import rung
+from reconciler.store.store import Store
+from reconciler.wakes import on_bell, on_change
+from reconciler.workloads import workload
+
+ID_BYTES = 5  # of chance in an id: with the database's unique constraints, plenty
+
+
+def new_id() -> str:
+    """A short id, lower case, different from all others."""
+    return secrets.token_hex(ID_BYTES)
+
+
+@frozen
+class Threaded:
+    """Runs store calls in one thread of their own: a slow database never blocks the loop, and calls never overlap."""
+
+    executor: ThreadPoolExecutor = Factory(lambda: ThreadPoolExecutor(1, thread_name_prefix="store"))
+
+    async def __call__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The call's value, or its exception."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, functools.partial(call, *args, **kwargs))
+
+
+@define
+class Machines:
+    """Clouds by place and hosts by instance, made when first asked for and kept."""
+
+    clouds: dict[Place, Cloud] = Factory(dict)
+    hosts: dict[str, tuple[str, Host]] = Factory(dict)
+
+    def cloud(self, place: Place, settings: str) -> Cloud:
+        """The cloud of a place."""
+        if place not in self.clouds:
+            self.clouds[place] = CLOUDS[place.cloud](place, settings)
+        return self.clouds[place]
+
+    def host(self, row: Instance) -> Host:
+        """The way into an instance's machine; another address is another way."""
+        known = self.hosts.get(row.id)
+        if known is None or known[0] != row.address:
+            machine = Machine(
+                cloud_id=row.cloud_id, token=row.token, index=row.index, state=MachineState.RUNNING, type=row.type,
+                address=row.address,
+            )  # fmt: skip
+            cloud = self.cloud(Place(cloud=row.cloud, settings=row.place), row.settings)
+            known = self.hosts[row.id] = (row.address, cloud.host(machine, row.settings))
+        return known[1]
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for _, host in self.hosts.values():
+            await host.close()
+        for cloud in self.clouds.values():
+            await cloud.close()
+
+
+def read_config(path: Path) -> tuple[Config, SpecFiles]:
+    """config.yml and the pools' folder, all of it good. Raises SpecError with everything that is wrong in either."""
+    config = load_config(path)
+    pools = load_pools(config.pools)
+    problems = (*pools.problems, *queue_problems(config, pools))
+    if problems:
+        raise SpecError(problems)
+    return config, SpecFiles(config=config)
+
+
+def open_store(config: Config) -> Store:
+    """The deployment's database, made or brought up to date. Raises StoreError."""
+    return Store.open(config.database, controller=config.controller)
+
+
+@asynccontextmanager
+async def assembled(
+    config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
+) -> AsyncIterator[Loop]:
+    """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on."""
+    db, machines, me = Threaded(), Machines(), this_process()
+    content = config.state / "content"
+    for folder in (config.results, config.state, content):
+        folder.mkdir(parents=True, exist_ok=True)
+    queue = FolderQueue(config.queue.folder, content) if config.queue.folder else None
+    tools = Tools(
+        reader=store,
+        db=db,
+        cloud=machines.cloud,
+        host=machines.host,
+        workload=workload,
+        sinks=build_sinks(config, store.latest_attempts),
+        results=config.results,
+        content=content,
+    )
+    woken = asyncio.Event()
+    runner = Runner(
+        effects=EFFECTS, me=me, is_dead=is_dead, claim=functools.partial(db, store.claim), wake=woken.set,
+        clock=lambda: loop.clock(),
+    )  # fmt: skip
+    source = FileSource(specs=specs, queue=queue, known=store, db=db, new_id=new_id)
+    loop = Loop(
+        store=store, db=db, source=source, tools=tools, runner=runner, me=me, new_id=new_id, tell=tell, woken=woken
+    )
+    try:
+        yield loop
+    finally:
+        await machines.close()
+        db.executor.shutdown(wait=True)
+
+
+@asynccontextmanager
+async def awake(loop: Loop, config: Config, store: Store) -> AsyncIterator[None]:
+    """While it lasts, edited files and commands wake the loop at once."""
+
+    def knock() -> None:
+        loop.knocked = True
+        loop.woken.set()
+
+    folders = [config.pools, *([config.queue.folder] if config.queue.folder else [])]
+    tasks = [
+        asyncio.create_task(on_change(folders, knock), name="files"),
+        asyncio.create_task(on_bell(functools.partial(rung, store), knock), name="bell"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
