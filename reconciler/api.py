@@ -4,12 +4,12 @@ import reconciler
 reconciler.submit("config.yml", "my-work", pool="cpu", priority=5)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve
 
-from reconciler.decide.births import Arrival, birth, labels, pool_for
+from reconciler.decide.births import Arrival, birth, pool_for
 from reconciler.decide.moves import can
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
@@ -38,38 +38,39 @@ def submit(
     Raises SpecError for a bad config, InvalidSubmissionError for a bad name or folder, StoreError for the database.
     """
     read, specs = read_config(Path(config))
+    asked = SubmissionOptions(pool=pool, priority=priority or 0)
+    arrival = checked(read, specs.desired().pools, Path(folder), name=name, asked=asked)
     store = open_store(read)
     try:
-        asked = SubmissionOptions(pool=pool, priority=priority or 0)
-        return enqueue(read, specs.desired().pools, store, Path(folder), name=name, asked=asked).id
+        return enqueue(read, store, Path(folder), arrival).id
     finally:
         store.close()
 
 
-def enqueue(
-    config: Config,
-    pools: object,
-    store: Store,
-    folder: Path,
-    *,
-    name: str = "",
-    asked: SubmissionOptions | None = None,
-) -> Submission:
-    """Check a folder, keep it by content, and write its submission. What is asked for goes before submission.yml."""
-    names = list(pools) if isinstance(pools, dict) else []
+def checked(
+    config: Config, pools: Mapping[str, object], folder: Path, *, name: str = "", asked: SubmissionOptions | None = None
+) -> Arrival:
+    """What would be submitted. What is asked for goes before submission.yml. Nothing is written.
+
+    Raises SpecError for a bad submission.yml, InvalidSubmissionError for a bad name or folder, RequestError for a pool
+    that is not there.
+    """
     name = name or folder.resolve().name
     check_name(name)
     options = _merged(_options(folder), asked or SubmissionOptions())
-    wanted = pool_for(options.pool, config.queue.pool, dict.fromkeys(names))
-    if wanted not in names:
-        known = ", ".join(names)
+    wanted = pool_for(options.pool, config.queue.pool, pools)
+    if wanted not in pools:
+        known = ", ".join(pools)
         raise RequestError(
             f"there is no pool {wanted!r}; name one of: {known}" if wanted else f"name a pool with --pool: {known}"
         )
+    return Arrival(id=new_id(), name=name, label=name, content="", options=options, pool=wanted, source="command")
+
+
+def enqueue(config: Config, store: Store, folder: Path, arrival: Arrival) -> Submission:
+    """Keep a folder by content, and write its submission."""
     content = keep(folder, config.state / "content")
-    return _born(config, store, name, Arrival(
-        id=new_id(), name=name, label=name, content=content, options=options, pool=wanted, source="command",
-    ))  # fmt: skip
+    return _born(config, store, arrival.name, evolve(arrival, content=content))
 
 
 def retry(config: Config, store: Store, row: Submission) -> Submission:
@@ -131,8 +132,7 @@ def retry_deliveries(store: Store, rows: Sequence[Delivery]) -> int:
 
 def _born(config: Config, store: Store, name: str, arrival: Arrival) -> Submission:
     for _ in range(TRIES):
-        label = labels(store.labels_like([name]), name)
-        step = birth(config, evolve(arrival, label=label), store.now())
+        step = birth(config, evolve(arrival, label=store.next_label(name)), store.now())
         if _write(store, step):
             born = store.submission(arrival.id)
             assert born is not None

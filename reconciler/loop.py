@@ -6,7 +6,7 @@ matters is kept in this process: kill it between any two lines and the next one 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, define, evolve, field, frozen
@@ -35,7 +35,7 @@ class Store(Protocol):
 
     identity: Identity
 
-    def load(self, room: Callable[[Recorded], Mapping[str, int]], *, tokens: Sequence[tuple[str, int]]) -> Recorded:
+    def load(self, room: Callable[[Recorded], Mapping[str, int]], *, tokens: Collection[str] = ()) -> Recorded:
         """All that is recorded and not final, in one consistent read."""
         ...
 
@@ -176,7 +176,7 @@ class Loop:
     async def _read(self, hosts: Mapping[str, Heard | Silence], *, full: bool) -> tuple[Recorded, Observed]:
         """Clouds are listed before the database is read, so that a machine without a row has none."""
         seen = await self._listings() if full else ()
-        tokens = [(machine.token, machine.index) for listing in seen for machine in listing.machines if machine.token]
+        tokens = {machine.token for listing in seen for machine in listing.machines if machine.token}
         desired = self.source.desired()
         recorded = await self.db(self.store.load, lambda found: room(desired, found), tokens=tokens)
         self._skew = recorded.now - asyncio.get_running_loop().time()
@@ -200,7 +200,7 @@ class Loop:
 
     async def _ask(self) -> Mapping[str, Heard | Silence]:
         desired = self.source.desired()
-        recorded = await self.db(self.store.load, lambda found: room(desired, found), tokens=())
+        recorded = await self.db(self.store.load, lambda found: room(desired, found))
         self._skew = recorded.now - asyncio.get_running_loop().time()
         return await ask_all(hosted(recorded), self.tools.host, self.clock)
 

@@ -11,13 +11,13 @@ from typing import Protocol
 from attrs import Factory, define, evolve, field
 
 from reconciler.act.base import Database
-from reconciler.decide.births import Arrival, birth, labels, pool_for, step_out
+from reconciler.decide.births import Arrival, birth, pool_for, step_out
 from reconciler.decide.case import Desired, PoolWish
 from reconciler.model.change import Step, Update
 from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Recorded
-from reconciler.queues.base import Entry, Queue, Reading
-from reconciler.queues.intake import Absent, Intention, Present, Reject, Supersede, Take, Withdraw, intake
+from reconciler.queues.base import Entry, Queue
+from reconciler.queues.intake import Absent, Present, Supersede, Withdraw, intake
 from reconciler.spec.canonical import pool_to_json, spec_hash
 from reconciler.spec.loader import SUFFIXES, Pools, load_pools
 from reconciler.spec.values import Config, Pool
@@ -34,8 +34,8 @@ class Known(Protocol):
         """The newest submission of each key of a queue."""
         ...
 
-    def labels_like(self, names: Sequence[str]) -> Sequence[str]:
-        """Labels that are taken and could clash with these names."""
+    def next_label(self, name: str, taken: Iterable[str] = ()) -> str:
+        """The first of name, name-2, name-3 … that no submission has; `taken` are given out already."""
         ...
 
 
@@ -129,14 +129,9 @@ class FileSource:
             log.warning("queue %s: %s", reading.queue, reading.error)
             return (), False
         latest = await self.db(self.known.latest_by_key, reading.queue)
-        intentions = intake(reading, latest, recorded.now)
-        names = [wanted.entry.name for wanted in intentions if isinstance(wanted, Take | Supersede | Reject)]
-        taken = await self.db(self.known.labels_like, names) if names else ()
-        return self._steps(reading, intentions, recorded.now, list(taken)), reading.unsettled
-
-    def _steps(self, reading: Reading, wanted: Iterable[Intention], now: float, taken: list[str]) -> Sequence[Step]:
         steps: list[Step] = []
-        for one in wanted:
+        taken: set[str] = set()
+        for one in intake(reading, latest, recorded.now):
             if isinstance(one, Withdraw):
                 out = step_out(one.submission, "withdraw", "withdrawn", "its folder is gone")
                 steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
@@ -147,13 +142,13 @@ class FileSource:
                 if isinstance(one, Supersede):
                     out = step_out(one.submission, "supersede", "superseded", "its folder changed")
                     steps.append(Step((out,), f"{one.submission.label}: its folder changed"))
-                steps.append(self._birth(one.entry, reading.queue, now, taken))
-        return steps
+                label = await self.db(self.known.next_label, one.entry.name, taken)
+                taken.add(label)
+                steps.append(self._birth(one.entry, label, reading.queue, recorded.now))
+        return steps, reading.unsettled
 
-    def _birth(self, entry: Entry, queue: str, now: float, taken: list[str]) -> Step:
+    def _birth(self, entry: Entry, label: str, queue: str, now: float) -> Step:
         config = self.specs.config
-        label = labels(taken, entry.name)
-        taken.append(label)
         arrival = Arrival(
             id=self.new_id(),
             name=entry.name,

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import functools
+import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import Factory, define, frozen
 
@@ -18,12 +19,14 @@ from reconciler.act.runner import Runner
 from reconciler.clouds.base import Cloud
 from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
+from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
 from reconciler.model.rows import Instance
 from reconciler.process import is_dead, this_process
 from reconciler.queues.folder import FolderQueue
-from reconciler.sinks.registry import build as build_sinks
+from reconciler.sinks import build as build_sinks
+from reconciler.sinks.scores import Row, Rows
 from reconciler.source import FileSource, SpecFiles
 from reconciler.spec.errors import SpecError
 from reconciler.spec.loader import load_config, load_pools, queue_problems
@@ -100,6 +103,20 @@ def open_store(config: Config) -> Store:
     return Store.open(config.database, controller=config.controller)
 
 
+def _scored(store: Store, db: Threaded) -> Rows:
+    """A pool's submissions that have ended, each with its last attempt."""
+
+    def read(pool: str) -> list[Row]:
+        ended = [row for row in store.submissions(pool=pool) if SUBMISSION.is_final(row.state)]
+        attempts = store.attempts([row.attempt_id for row in ended])
+        return [(row, attempts.get(row.attempt_id)) for row in ended]
+
+    async def rows(pool: str) -> Sequence[Row]:
+        return cast("Sequence[Row]", await db(read, pool))
+
+    return rows
+
+
 @asynccontextmanager
 async def assembled(
     config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
@@ -116,7 +133,7 @@ async def assembled(
         cloud=machines.cloud,
         host=machines.host,
         workload=workload,
-        sinks=build_sinks(config, store.latest_attempts),
+        sinks=build_sinks(config, rows=_scored(store, db), environ=os.environ),
         results=config.results,
         content=content,
     )

@@ -1,6 +1,6 @@
 """What an effect is: the one thing to do for rows in one intent state, safe to repeat, harmless whenever it lands."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,12 +26,12 @@ class Reader(Protocol):
         """The purchase of a token."""
         ...
 
-    def submission(self, submission_id: str) -> Submission | None:
-        """One submission, also a final one."""
+    def submissions(self, *, named: Collection[str]) -> Sequence[Submission]:
+        """Submissions by id, also final ones."""
         ...
 
-    def attempt(self, attempt_id: str) -> Attempt | None:
-        """One attempt, also a closed one."""
+    def attempts(self, ids: Collection[str]) -> Mapping[str, Attempt]:
+        """Attempts by id, also closed ones."""
         ...
 
 

@@ -15,10 +15,13 @@ async def deliver(rows: Sequence[Delivery], world: World) -> Sequence[Done | Fai
     sink = tools.sinks.get(rows[0].sink)
     if sink is None:
         return [Failed(fault=Fault.REFUSED, message=f"no sink {rows[0].sink} is configured any more") for _ in rows]
+    found = await tools.db(tools.reader.submissions, named={row.submission_id for row in rows})
+    submissions = {row.id: row for row in found}
+    attempts = await tools.db(tools.reader.attempts, {row.attempt_id for row in rows if row.attempt_id})
     news = []
     for row in rows:
-        submission = await tools.db(tools.reader.submission, row.submission_id)
-        attempt = await tools.db(tools.reader.attempt, row.attempt_id) if row.attempt_id else None
+        attempt = attempts.get(row.attempt_id)
         home = tools.results / attempt.results if attempt and attempt.results else None
-        news.append(News(delivery=row, submission=submission, attempt=attempt, results=home))
+        told = News(delivery=row, submission=submissions[row.submission_id], attempt=attempt, results=home)
+        news.append(told)
     return await sink.deliver(news)

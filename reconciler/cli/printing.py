@@ -9,8 +9,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,7 @@ _WIDE = 1000  # columns of a table that nobody looks at on a terminal
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 # State → how it looks. What is not named looks plain.
-STYLES = {
+STYLES: Mapping[str, str] = MappingProxyType({
     "succeeded": "green",
     "delivered": "green",
     "ready": "green",
@@ -35,7 +36,7 @@ STYLES = {
     "terminated": "dim",
     "stopped": "dim",
     "queued": "dim",
-}
+})
 
 
 def plain(text: object) -> str:
@@ -77,7 +78,7 @@ def warn(text: object) -> None:
     click.echo(plain(text), err=True)
 
 
-def as_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """A value for programs, on one line. All that is not ASCII is escaped, so a terminal is safe too."""
     click.echo(json.dumps(value, ensure_ascii=True))
 

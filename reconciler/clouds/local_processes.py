@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import frozen
 
 MARK = b"RECONCILER_MACHINE="
+ENOUGH = 5  # looks in a row that found nothing: one can be dodged by a process that forks just then and ends
 PATIENCE = 10.0  # seconds: SIGKILL is not refused, but a process that waits for a broken disk hears it late
 
 
@@ -41,11 +42,12 @@ def end_processes(machines: Mapping[str, Collection[Path]], *, patience: float =
     """
     mark = Mark(machines)
     until = time.monotonic() + patience
-    looks = 0 if machines else 2  # that found nothing: one can be dodged by a process that forks just then and ends
-    while looks < 2:
+    looks = 0 if machines else ENOUGH
+    while looks < ENOUGH:
+        newest = _newest()
         found = _freeze(mark)
         if not found:
-            looks += 1
+            looks += 1 if _newest() != newest else ENOUGH  # nothing was born meanwhile: nothing can have dodged it
             continue
         looks = 0
         if time.monotonic() > until:
@@ -117,10 +119,10 @@ class Mark:
 
     def is_on(self, pid: int) -> bool:
         """Whether a process carries a machine's id, or stands in its folder. Raises OSError when it has ended."""
-        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        for entry in _content(f"/proc/{pid}/environ").split(b"\0"):
             if entry.startswith(MARK) and entry[len(MARK) :] in self._ids:
                 return True
-        places = (str(Path(f"/proc/{pid}/{link}").readlink()) for link in ("cwd", "root"))
+        places = (os.readlink(f"/proc/{pid}/{link}") for link in ("cwd", "root"))  # noqa: PTH115
         return any(self._is_inside(place) for place in places)
 
     def _is_inside(self, place: str) -> bool:
@@ -128,13 +130,17 @@ class Mark:
 
 
 def look(mark: Mark) -> Iterator[Process]:
-    """Every process that lives. One that others may not look into cannot be marked; descent and session still tell."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                process = _read(int(entry.name), mark)
-                if process:
-                    yield process
+    """Every process that lives, the newest first, since those may be gone in a moment.
+
+    One that others may not look into cannot be marked; descent and session still tell.
+    """
+    newest = _newest()
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (a Path each would be slow)
+    for pid in sorted(pids, key=lambda pid: (pid > newest, -pid)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            process = _read(pid, mark)
+            if process:
+                yield process
 
 
 def _read(pid: int, mark: Mark) -> Process | None:
@@ -149,7 +155,20 @@ def _read(pid: int, mark: Mark) -> Process | None:
 
 def _stat(pid: int) -> list[str]:
     """Fields of /proc/PID/stat from the third on: the second, its name, may hold anything."""
-    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+    return _content(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
+
+
+def _newest() -> int:
+    """The pid that was given last."""
+    return int(_content("/proc/loadavg").split()[-1])
+
+
+def _content(path: str) -> bytes:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(handle, 1 << 16), b""))
+    finally:
+        os.close(handle)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

@@ -1,7 +1,7 @@
 """New rows: submissions from a command or a queue, and what a queue's reading does to those that wait."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from attrs import frozen
 
@@ -60,12 +60,6 @@ def step_out(row: Submission, event: str, reason: str, message: str) -> Update:
         table="submissions", id=row.id, version=row.version, event=event, source="queued", target="cancelled",
         sets={"reason": reason, "message": message},
     )  # fmt: skip
-
-
-def labels(taken: Sequence[str], name: str) -> str:
-    """The first of name, name-2, name-3 … that is not taken."""
-    used = set(taken)
-    return next(label for n in range(1, len(used) + 2) if (label := name if n == 1 else f"{name}-{n}") not in used)
 
 
 def pool_for(asked: str, default: str, pools: Mapping[str, object]) -> str:

@@ -153,12 +153,12 @@ def _stopped_or_running(view: View) -> Step | None:
     return None
 
 
-def _moved(view: View) -> Step | None:
+def _located(view: View) -> Step | None:
     """The cloud tells where its host answers only some time after it was bought."""
     row, machine = view.row, view.machine
-    if machine is None or not machine.address or machine.address == row.address or not row.cloud_id:
+    if machine is None or machine.address in ("", row.address) or not can(INSTANCE, row.state, "located"):
         return None
-    return Step((note("instances", row, address=machine.address),), f"{row.id}: answers at {machine.address}")
+    return view.step("located", f"answers at {machine.address}", address=machine.address, since=row.since)
 
 
 def _noticed(view: View) -> Step | None:
@@ -246,7 +246,7 @@ RULES: tuple[Callable[[View], Step | None], ...] = (
     _absent,
     _answered,
     _stopped_or_running,
-    _moved,
+    _located,
     _noticed,
     _host,
     _silent,

@@ -129,9 +129,7 @@ class AgentHost:
         if target == "~":
             path = PurePosixPath()
         if ".." in path.parts or (self._confined and path.is_absolute()):
-            raise HostRefusedError(
-                f"cannot bring files to {target}: say ~/ and a path below the home"
-            )
+            raise HostRefusedError(f"cannot bring files to {target}: say ~/ and a path below the home")
         return path
 
     async def _line(

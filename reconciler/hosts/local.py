@@ -69,8 +69,8 @@ class LocalTransport:
         """Nothing is held between commands."""
 
     async def _begin(self, argv: Sequence[str], *, with_input: bool) -> Process:
-        try:
-            return await asyncio.create_subprocess_exec(
+        birth = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *argv,
                 stdin=PIPE if with_input else DEVNULL,
                 stdout=PIPE,
@@ -80,8 +80,16 @@ class LocalTransport:
                 start_new_session=True,
                 limit=_PIECE,
             )
+        )
+        try:
+            return await asyncio.shield(birth)
         except OSError as error:
             raise UnreachableError(f"the machine in {self._home} cannot be entered: {error.strerror}") from error
+        except asyncio.CancelledError:
+            # It may run already: asyncio alone would end its first process, and not what that one started.
+            with contextlib.suppress(OSError):
+                await _end(await birth)
+            raise
 
 
 def _environment(home: Path, machine: str, boot_id_file: Path | None) -> Mapping[str, str]:

@@ -50,6 +50,7 @@ INSTANCE = Lifecycle(
         # A row that is no longer wanted is bound first, then terminated.
         Edge("terminating", "bound", "terminating", "the machine of a row that is no longer wanted was found"),
         Edge("terminating", "absent", "failed", "a complete listing past the grace knows no machine of this token"),
+        Edge("booting", "located", "booting", "the cloud tells where its host answers, some time after it was bought"),
         Edge("booting", "answered", "preparing", "its host answered for the first time on this boot"),
         Edge("booting", "overdue", "terminating", "its host did not answer within the boot deadline"),
         Edge("preparing", "prepared", "ready", "the agent reported that the setup exited with 0"),
@@ -86,6 +87,8 @@ INSTANCE = Lifecycle(
         *edges(LIVE, "gone", "terminated", "the cloud says terminated, or does not know it past the grace"),
     ),
     ignored=(
+        Ignored("launching, preparing, ready, draining, stopping, stopped, starting, terminating, terminated, failed",
+                ("located",), "it matters while its host has not answered; a start tells it anew"),
         Ignored("launching", ("answered", "prepared", "setup_failed", "unreachable", "rebooted", "drained", "idle",
                               "notice", "seen_stopped", "seen_running", "start", "keep"), "there is no machine yet"),
         Ignored("launching", ("gone", "absent"), "not found yet: the launch may still be on its way"),

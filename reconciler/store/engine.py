@@ -46,11 +46,10 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, alone among writers: all of it is kept, or none. Raises StoreError."""
-        with told_for_people(self.url), self.engine.connect() as connection:
-            with connection.execution_options(writes=True).begin():
-                if not self.is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
-                yield connection
+        with told_for_people(self.url), self.engine.execution_options(writes=True).begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+            yield connection
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -97,7 +96,7 @@ def _sqlite(url: URL, patience: float) -> Engine:
 
 def _postgresql(url: URL, patience: float) -> Engine:
     try:
-        import psycopg  # noqa: F401, PLC0415  (an extra, which may not be installed)
+        import psycopg  # noqa: F401  (an extra, which may not be installed)
     except ImportError as error:
         missing = "PostgreSQL needs its driver: pip install 'ec2-reconciler[postgres]'"
         raise StoreError.of(url, missing, usage=True) from error

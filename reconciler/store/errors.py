@@ -36,7 +36,7 @@ class _Kind:
 
 
 _LOCKED = _Kind("the database is locked by another process; stop that process, or try again")
-_READ_ONLY = _Kind("the database is read-only; nothing was written. Make the file and its folder, or the role, writable")
+_READ_ONLY = _Kind("the database is read-only; nothing was written. Make its file and folder, or its role, writable")
 _FULL = _Kind("the disk that holds the database is full; nothing was written. Make room and start again")
 _DAMAGED = _Kind("the database is damaged; restore a copy, or see `sqlite3 FILE .recover`", usage=True)
 

@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Connection, func, insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from reconciler.model.rows import Identity
 from reconciler.store.engine import Database
@@ -23,7 +23,7 @@ def prepare(database: Database) -> None:
         _use_wal(database)
     with database.writing() as connection:
         if _version(connection, database) != HEAD:  # else another process was faster
-            from reconciler.store.migrations.upgrade import upgrade  # noqa: PLC0415  (alembic is slow to import)
+            from reconciler.store.migrations.upgrade import upgrade  # alembic is slow to import
 
             upgrade(connection)
 
@@ -77,7 +77,7 @@ def _version(connection: Connection, database: Database) -> str:
 def _check_known(version: str, database: Database) -> None:
     if version == HEAD:
         return
-    from reconciler.store.migrations.upgrade import is_known  # noqa: PLC0415
+    from reconciler.store.migrations.upgrade import is_known
 
     if not is_known(version):
         raise StoreError.of(
@@ -100,9 +100,3 @@ def _use_wal(database: Database) -> None:
                 if not code_of(error).startswith("SQLITE_BUSY") or not tries_left:
                     raise
             time.sleep(_PAUSE)
-
-
-def clock_of(database: Database) -> float:
-    """PostgreSQL's own time, in seconds since the epoch: one clock for every process that uses it."""
-    with database.reading() as connection:
-        return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())

@@ -67,9 +67,11 @@ def _beyond(lifecycle: Lifecycle, *also: str) -> str:
 LIVE_INSTANCES = _beyond(INSTANCE)
 PLACED = _beyond(SUBMISSION, "queued")
 PENDING = _beyond(DELIVERY, "given up")
-QUEUED = "state = 'queued'"
+WAITING = "state = 'queued' AND NOT cancel_wanted"
+HELD = f"{WAITING} AND not_before > 0"
 WISHES = "state = 'queued' AND cancel_wanted"
 OPEN = "closed IS NULL"
+CLOSED = "closed IS NOT NULL"
 
 POOLS = _table("pools", rows.PoolRow, key=("name",))
 LAUNCHES = _table("launches", rows.Launch, key=("token",))
@@ -106,11 +108,12 @@ _index("submissions_created", SUBMISSIONS, "created", "id")
 _index("submissions_placed", SUBMISSIONS, "id", where=PLACED)
 _index("submissions_wishes", SUBMISSIONS, "id", where=WISHES)
 # The order of a queue, for its heads; and what is counted of it, so that counting reads no row.
-_index("submissions_queue", SUBMISSIONS, "pool", "priority DESC", "created", "id", where=QUEUED)
-_index("submissions_waiting", SUBMISSIONS, "pool", "types", "not_before", "cancel_wanted", where=QUEUED)
+_index("submissions_queue", SUBMISSIONS, "pool", "priority DESC", "created", "id", where=WAITING)
+_index("submissions_waiting", SUBMISSIONS, "pool", "types", "state", "cancel_wanted", where=WAITING)
+_index("submissions_held", SUBMISSIONS, "pool", "types", "not_before", "state", "cancel_wanted", where=HELD)
 _index("attempts_number", ATTEMPTS, "submission_id", "number", unique=True)
 _index("attempts_open", ATTEMPTS, "submission_id", where=OPEN, unique=True)  # at most one open attempt a submission
-_index("attempts_instance", ATTEMPTS, "instance_id", "closed")
+_index("attempts_instance", ATTEMPTS, "instance_id", "closed", where=CLOSED)
 _index("deliveries_pending", DELIVERIES, "id", where=PENDING)
 _index("deliveries_submission", DELIVERIES, "submission_id")
 _index("history_row", HISTORY, "table", "row", "seq")

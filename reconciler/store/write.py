@@ -3,7 +3,7 @@
 A transition without a reason of its own keeps the row's; history tells the reason after it, whoever set it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ from attrs import Factory, define, fields
 from sqlalchemy import Connection, Table, delete, exc, insert, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from reconciler.model.change import Delete, Insert, Replace, Step, Update, Write
+from reconciler.model.change import Insert, Replace, Step, Update, Write
 from reconciler.store.errors import is_duplicate
 from reconciler.store.tables import BY_NAME, HISTORY, LIFECYCLES
 from reconciler.store.telling import BIRTH, bindings, birth, check, text_of
@@ -23,7 +23,9 @@ _CLEARED: Mapping[str, Any] = MappingProxyType(
 )
 _ALSO_CLEARED: Mapping[str, Mapping[str, Any]] = MappingProxyType({"instances": {"strikes_since": 0.0}})
 
-_UPSERT = MappingProxyType({"sqlite": sqlite.insert, "postgresql": postgresql.insert})
+_UPSERT: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
+    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+)
 
 _CLAIMED_AT_ONCE = 5_000  # rows in one statement: three values each, and SQLite takes 32,766
 

@@ -21,7 +21,7 @@ def last_words(file: Path) -> str:
 
 def telling_line(text: str) -> str:
     """What the last Python traceback raised, else the last line with a word in it."""
-    lines = [line for line in re.split(r"[\r\n]+", text) if _MEANING.search(line)]
+    lines = [line for line in re.split(r"[\r\n]+", text) if _MEANING.search(printable(line))]
     frames = [at for at, line in enumerate(lines) if _FRAME.match(line)]
     # Source lines are indented below their frame; the exception is the first line that is not.
     raised = (line for line in lines[frames[-1] + 1 :] if not line[0].isspace()) if frames else iter(())

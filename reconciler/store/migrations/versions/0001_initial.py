@@ -95,23 +95,27 @@ TABLES = (
     """,
 )
 
+WAITING = "state = 'queued' AND NOT cancel_wanted"
+HELD = f"{WAITING} AND not_before > 0"
+
 INDEXES = (
-    "CREATE INDEX instances_live ON instances (id) WHERE state NOT IN ('terminated', 'failed')",
-    'CREATE UNIQUE INDEX instances_machine ON instances (token, "index")',
-    "CREATE INDEX submissions_created ON submissions (created, id)",
-    "CREATE INDEX submissions_queue ON submissions (pool, priority DESC, created, id) WHERE state = 'queued'",
-    "CREATE INDEX submissions_name ON submissions (name, created)",
-    "CREATE INDEX submissions_wishes ON submissions (id) WHERE state = 'queued' AND cancel_wanted",
-    "CREATE INDEX submissions_waiting ON submissions (pool, types, not_before, cancel_wanted) WHERE state = 'queued'",
-    "CREATE UNIQUE INDEX submissions_label ON submissions (label)",
-    "CREATE INDEX submissions_source ON submissions (source, source_key, created)",
-    "CREATE INDEX submissions_placed ON submissions (id) WHERE state NOT IN ('succeeded', 'failed', 'cancelled', 'queued')",
-    "CREATE INDEX attempts_instance ON attempts (instance_id, closed)",
-    "CREATE UNIQUE INDEX attempts_number ON attempts (submission_id, number)",
-    "CREATE UNIQUE INDEX attempts_open ON attempts (submission_id) WHERE closed IS NULL",
-    "CREATE INDEX deliveries_pending ON deliveries (id) WHERE state NOT IN ('delivered', 'given up')",
-    "CREATE INDEX deliveries_submission ON deliveries (submission_id)",
-    'CREATE INDEX history_row ON history ("table", "row", seq)',
+    'UNIQUE INDEX instances_machine ON instances (token, "index")',
+    "INDEX instances_live ON instances (id) WHERE state NOT IN ('terminated', 'failed')",
+    "UNIQUE INDEX submissions_label ON submissions (label)",
+    "INDEX submissions_name ON submissions (name, created)",
+    "INDEX submissions_source ON submissions (source, source_key, created)",
+    "INDEX submissions_created ON submissions (created, id)",
+    "INDEX submissions_placed ON submissions (id) WHERE state NOT IN ('succeeded', 'failed', 'cancelled', 'queued')",
+    "INDEX submissions_wishes ON submissions (id) WHERE state = 'queued' AND cancel_wanted",
+    f"INDEX submissions_queue ON submissions (pool, priority DESC, created, id) WHERE {WAITING}",
+    f"INDEX submissions_waiting ON submissions (pool, types, state, cancel_wanted) WHERE {WAITING}",
+    f"INDEX submissions_held ON submissions (pool, types, not_before, state, cancel_wanted) WHERE {HELD}",
+    "UNIQUE INDEX attempts_number ON attempts (submission_id, number)",
+    "UNIQUE INDEX attempts_open ON attempts (submission_id) WHERE closed IS NULL",
+    "INDEX attempts_instance ON attempts (instance_id, closed) WHERE closed IS NOT NULL",
+    "INDEX deliveries_pending ON deliveries (id) WHERE state NOT IN ('delivered', 'given up')",
+    "INDEX deliveries_submission ON deliveries (submission_id)",
+    'INDEX history_row ON history ("table", "row", seq)',
 )
 
 
@@ -121,4 +125,4 @@ def upgrade() -> None:
     for statement in TABLES:
         op.execute(statement.replace("{counter}", counter))
     for statement in INDEXES:
-        op.execute(statement)
+        op.execute(f"CREATE {statement}")

@@ -1,0 +1,66 @@
+"""Options that several commands share, and how they find their config.yml."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.cli.failing import USAGE, Stop
+
+DEFAULT = "config.yml"
+VARIABLE = "RECONCILER_CONFIG"
+_GIVEN = "reconciler.cli.config"  # in the context's meta, which a command shares with the group
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_option(*, envvar: bool = False) -> Callable[[Command], Command]:
+    """`--config`, before or after the command; the one after it wins."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.meta[_GIVEN] = value
+
+    return click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        envvar=VARIABLE if envvar else None,
+        type=click.Path(),
+        expose_value=False,
+        callback=remember,
+        help=f"The deployment.  [default: {DEFAULT} here, or what {VARIABLE} names]",
+    )
+
+
+def json_option() -> Callable[[Command], Command]:
+    """`--json`, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+def config_path(ctx: click.Context) -> Path:
+    """The config.yml that was meant. Ends with status 2 where none was named and none is here."""
+    given: str | None = ctx.meta.get(_GIVEN)
+    if given is None and not Path(DEFAULT).exists():
+        raise Stop(USAGE, f"there is no {DEFAULT} here: name one with --config FILE, or write one with `reconcile init`")
+    return Path(given or DEFAULT)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def command(name: str, *lines: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of ours: its help ends with examples, and a letter is enough for it."""
+    return click.command(
+        name,
+        epilog=examples(*lines),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def joined(words: Sequence[str]) -> str:
+    """One, two and three."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

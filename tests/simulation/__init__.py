@@ -1,0 +1,1 @@
+"""The deterministic simulation: the real loop, decisions and store, on virtual time, in a world that misbehaves."""
