@@ -165,6 +165,7 @@ __all__ = [
     "InvalidSubmissionError",
     "RequestError",
     "cancel",
+    "checked",
     "drain",
     "enqueue",
     "retry",

@@ -67,6 +67,7 @@ class Passed:
     recorded: Recorded
     decision: Decision
     applied: int  # steps that were written
+    steps: tuple[Step, ...] = ()  # those, the queue's and the decision's
     standing: Standing
 
 
@@ -167,8 +168,10 @@ class Loop:
         moved = {(write.table, write.id) for step in wanted for write in step.writes if isinstance(write, Update)}
         await self.runner.start(world, moved, decision.halted)
         self.runner.end_orphans(decision.orphans, world)
+        written = tuple(step for step, done in zip(wanted, applied, strict=True) if done)
         passed = Passed(
-            recorded=recorded, decision=decision, applied=sum(applied), standing=self._standing(recorded)
+            recorded=recorded, decision=decision, applied=len(written), steps=written,
+            standing=self._standing(recorded),
         )  # fmt: skip
         self.tell(passed)
         return passed

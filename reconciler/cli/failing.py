@@ -18,16 +18,16 @@ SETTLED, FAILED, USAGE, UNSETTLED = 0, 1, 2, 3
 log = logging.getLogger(__name__)
 
 
-class Stop(click.ClickException):  # noqa: N818  (it ends the command, it need not be an error of ours)
+class Stop(click.ClickException):
     """Ends the command with a status and its messages, one a line, on standard error."""
 
     def __init__(self, status: int, *messages: str) -> None:
         super().__init__("\n".join(messages))
-        self.exit_code = status
+        self.exit_code = status  # type: ignore[misc]  # click reads it of the instance
         self.messages: Sequence[str] = messages
 
-    def show(self, file: object = None) -> None:
-        """Print the messages."""
+    def show(self, file: object = None) -> None:  # noqa: ARG002  (click's own signature)
+        """Print the messages on standard error."""
         for message in self.messages:
             click.echo(plain_lines(message), err=True)
 

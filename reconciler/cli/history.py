@@ -26,7 +26,7 @@ def history(ctx: click.Context, name: str | None, *, as_json: bool, last: int | 
 
     With --json, one object a transition, a line each. Times are UTC; in JSON, seconds since the epoch.
     """
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         row = deployment.either(name).id if name else None
@@ -43,7 +43,7 @@ def history(ctx: click.Context, name: str | None, *, as_json: bool, last: int | 
 
 def as_object(event: "Event") -> dict[str, object]:
     """One transition for programs; what it bound is an object of its own."""
-    import json  # noqa: PLC0415
+    import json
 
     return {**attrs.asdict(event), "bindings": json.loads(event.bindings or "{}")}
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 AGAIN = 0.5  # seconds between looks for a log that is not there yet
 _PIECE = 256 * 1024
-_DONE = 0
 
 
 @command("logs", "reconcile logs good", "reconcile logs -f good", "reconcile logs cpu-4f0c2a9b1d")
@@ -33,8 +32,8 @@ def logs(ctx: click.Context, name: str, *, follow: bool, number: int | None) -> 
 
     What a terminal would obey is made visible instead; the log itself lies in the results folder as it was written.
     """
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
-    from reconciler.model.rows import Submission  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
+    from reconciler.model.rows import Submission
 
     with looking(ctx) as deployment:
         row = deployment.either(name)
@@ -57,13 +56,13 @@ async def _print(pieces: AsyncIterator[bytes]) -> None:
 
 async def _of_submission(
     deployment: "Deployment", row: "Submission", number: int | None, *, follow: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     attempt = await _attempt(deployment, row, number, follow=follow)
     if attempt is None:
         return
     sent = 0
     if attempt.closed is None:
-        async with contextlib.aclosing(_live(deployment, attempt, follow=follow)) as live:
+        async with aclosing(_live(deployment, attempt, follow=follow)) as live:
             async for piece in live:
                 sent += len(piece)
                 yield piece
@@ -74,14 +73,15 @@ async def _of_submission(
         for piece in _stored(home / "log", sent):
             yield piece
     elif not sent:
-        warn(f"{row.label}: no log of attempt {attempt.number} is here: {attempt.message or attempt.outcome or row.state}")
+        why = attempt.message or attempt.outcome or row.state
+        warn(f"{row.label}: no log of attempt {attempt.number} is here: {why}")
 
 
 async def _attempt(
     deployment: "Deployment", row: "Submission", number: int | None, *, follow: bool
 ) -> "Attempt | None":
     """The attempt whose log is meant; with `follow`, the first once there is one."""
-    from reconciler.lifecycle.submission import SUBMISSION  # noqa: PLC0415
+    from reconciler.lifecycle.submission import SUBMISSION
 
     while True:
         tries = deployment.store.attempts_of([row.id])
@@ -96,46 +96,47 @@ async def _attempt(
         row = deployment.submission(row.id)
 
 
-async def _live(deployment: "Deployment", attempt: "Attempt", *, follow: bool) -> AsyncIterator[bytes]:
+async def _live(deployment: "Deployment", attempt: "Attempt", *, follow: bool) -> AsyncGenerator[bytes]:
     """From the machine, while it has it. What it no longer has is home, or is on its way."""
-    from reconciler.hosts.base import HostRefusedError, UnreachableError  # noqa: PLC0415
+    from reconciler.hosts.base import HostRefusedError, UnreachableError
 
     instance = deployment.store.instance(attempt.instance_id)
-    if instance is None:
-        return
     sent = 0
-    while True:
+    while instance is not None:
         try:
-            async with aclosing(_from_host(instance, attempt.id, follow=follow)) as pieces:
+            async with aclosing(_from_host(instance, attempt.id, skip=sent, follow=follow)) as pieces:
                 async for piece in pieces:
-                    if sent == 0 or not follow:
-                        pass
                     sent += len(piece)
                     yield piece
         except (UnreachableError, HostRefusedError) as error:
             now = deployment.store.attempt(attempt.id)
-            if sent or not follow or now is None or now.closed is not None:
-                if not sent and (now is None or now.closed is None):
-                    warn(f"{instance.id} does not show it: {error}")
+            if now is None or now.closed is not None:
+                return
+            if not follow:
+                warn(f"{instance.id} does not show it: {error}")
                 return
             await asyncio.sleep(AGAIN)
-            continue
-        return
+        else:
+            return
 
 
-async def _from_host(instance: "Instance", job: str, *, follow: bool) -> AsyncIterator[bytes]:
-    from reconciler.wiring import Machines  # noqa: PLC0415
+async def _from_host(instance: "Instance", job: str, *, follow: bool, skip: int = 0) -> AsyncGenerator[bytes]:
+    """A job's log from its machine, without the first `skip` bytes."""
+    from reconciler.wiring import Machines
 
     machines = Machines()
     try:
         async for piece in machines.host(instance).log(job, follow=follow):
-            yield piece
+            fresh = piece[skip:]
+            skip = max(0, skip - len(piece))
+            if fresh:
+                yield fresh
     finally:
         await machines.close()
 
 
-async def _of_setup(instance: "Instance", *, follow: bool) -> AsyncIterator[bytes]:
-    from reconciler.decide.instances import setup_job  # noqa: PLC0415
+async def _of_setup(instance: "Instance", *, follow: bool) -> AsyncGenerator[bytes]:
+    from reconciler.decide.instances import setup_job
 
     if not instance.cloud_id:
         warn(f"{instance.id} is {instance.state}: no machine is bound to it")

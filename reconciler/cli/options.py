@@ -43,7 +43,9 @@ def config_path(ctx: click.Context) -> Path:
     """The config.yml that was meant. Ends with status 2 where none was named and none is here."""
     given: str | None = ctx.meta.get(_GIVEN)
     if given is None and not Path(DEFAULT).exists():
-        raise Stop(USAGE, f"there is no {DEFAULT} here: name one with --config FILE, or write one with `reconcile init`")
+        raise Stop(
+            USAGE, f"there is no {DEFAULT} here: name one with --config FILE, or write one with `reconcile init`"
+        )
     return Path(given or DEFAULT)
 
 

@@ -25,22 +25,24 @@ _WIDE = 1000  # columns of a table that nobody looks at on a terminal
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 # State → how it looks. What is not named looks plain.
-STYLES: Mapping[str, str] = MappingProxyType({
-    "succeeded": "green",
-    "delivered": "green",
-    "ready": "green",
-    "running": "cyan",
-    "failed": "red",
-    "given up": "red",
-    "cancelled": "yellow",
-    "terminated": "dim",
-    "stopped": "dim",
-    "queued": "dim",
-})
+STYLES: Mapping[str, str] = MappingProxyType(
+    {
+        "succeeded": "green",
+        "delivered": "green",
+        "ready": "green",
+        "running": "cyan",
+        "failed": "red",
+        "given up": "red",
+        "cancelled": "yellow",
+        "terminated": "dim",
+        "stopped": "dim",
+        "queued": "dim",
+    }
+)
 
 
 def plain(text: object) -> str:
-    """One line of text without anything that a terminal would obey: such characters become \\x1b and the like."""
+    r"""One line of text without anything that a terminal would obey: such characters become \x1b and the like."""
     return "".join(char if char.isprintable() else _escaped(char) for char in str(text))
 
 
@@ -85,7 +87,7 @@ def print_json(value: Any) -> None:
 
 def console() -> "Console":
     """Standard output, where nothing is markup. Tables in a pipe are not cut to a terminal's width."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(markup=False, emoji=False, highlight=False, width=width)
@@ -93,7 +95,7 @@ def console() -> "Console":
 
 def cell(value: object, style: str = "") -> "Text":
     """Text for a table, with a style only if we say so."""
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
     return Text(plain(value), style=style)
 
@@ -105,8 +107,8 @@ def state_cell(state: str) -> "Text":
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, fold: Sequence[str] = ()) -> "Table":
     """A table without lines. Columns named in `fold` give way first when it gets narrow, and go on below."""
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
     for column in columns:

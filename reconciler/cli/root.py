@@ -26,7 +26,9 @@ COMMANDS: Mapping[str, Named] = MappingProxyType(
     {
         "submit": Named("reconciler.cli.submit:submit", "Work", "Queue a copy of a folder as a submission."),
         "cancel": Named("reconciler.cli.submit:cancel", "Work", "Cancel submissions, queued or running."),
-        "retry": Named("reconciler.cli.submit:retry", "Work", "Submit again what has ended, or tell again what failed."),
+        "retry": Named(
+            "reconciler.cli.submit:retry", "Work", "Submit again what has ended, or tell again what failed."
+        ),
         "status": Named("reconciler.cli.status:status", "See", "Show pools, submissions and machines."),
         "show": Named("reconciler.cli.show:show", "See", "Explain one submission or instance: where, why, what next."),
         "logs": Named("reconciler.cli.logs:logs", "See", "Print the log of a submission, or of a machine's setup."),
@@ -96,17 +98,19 @@ def root(ctx: click.Context, *, once: bool, until_settled: bool, dry_run: bool, 
     Exit status: 0 settled, 3 work still in flight or something set aside, 1 it could not do its work, 2 wrong usage
     or configuration.
     """
-    from reconciler.cli.reporting import printed_log  # noqa: PLC0415
+    from reconciler.cli.reporting import printed_log
 
     ctx.with_resource(printed_log(quiet=quiet, verbose=verbose))
-    modes = [name for name, given in (("--once", once), ("--until-settled", until_settled), ("--dry-run", dry_run)) if given]
+    modes = [
+        name for name, given in (("--once", once), ("--until-settled", until_settled), ("--dry-run", dry_run)) if given
+    ]
     if ctx.invoked_subcommand:
         if modes:
             raise click.UsageError(f"{modes[0]} goes without a command; {ctx.invoked_subcommand} is one")
         return
     if len(modes) > 1:
         raise click.UsageError(f"{modes[0]} and {modes[1]} exclude each other")
-    from reconciler.cli.run import Mode, run  # noqa: PLC0415
+    from reconciler.cli.run import Mode, run
 
     status = run(ctx, Mode(modes[0].strip("-") if modes else "forever"), quiet=quiet)
     if status:

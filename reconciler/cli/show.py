@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import command, config_option, json_option
-from reconciler.cli.printing import columns_of, iso, lasting, print_json, say, show as show_table, table, when
+from reconciler.cli.printing import columns_of, iso, lasting, print_json, say, table, when
+from reconciler.cli.printing import show as show_table
 
 if TYPE_CHECKING:
     from reconciler.cli.deployment import Deployment
@@ -26,9 +27,9 @@ def show(ctx: click.Context, name: str, *, as_json: bool) -> None:
 
     NAME is a submission's name or id, or an instance's id, ours or the cloud's.
     """
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
-    from reconciler.cli.explain import World  # noqa: PLC0415
-    from reconciler.model.rows import Submission  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
+    from reconciler.cli.explain import World
+    from reconciler.model.rows import Submission
 
     with looking(ctx) as deployment:
         row = deployment.either(name)
@@ -40,8 +41,8 @@ def show(ctx: click.Context, name: str, *, as_json: bool) -> None:
 
 
 def _show_submission(deployment: "Deployment", world: "World", row: "Submission", *, as_json: bool) -> None:
-    from reconciler.cli.explain import submission  # noqa: PLC0415
-    from reconciler.cli.status import submission_json  # noqa: PLC0415
+    from reconciler.cli.explain import submission
+    from reconciler.cli.status import submission_json
 
     attempts = deployment.store.attempts_of([row.id])
     deliveries = deployment.store.deliveries(submission_ids=[row.id])
@@ -79,7 +80,7 @@ def _results(deployment: "Deployment", attempts: Iterable["Attempt"]) -> Lines:
 
 
 def _print_attempts(attempts: list["Attempt"], now: float) -> None:
-    from reconciler.cli.status import scores  # noqa: PLC0415
+    from reconciler.cli.status import scores
 
     lines = [
         (each.number, each.instance_id, _span(each, now), each.outcome or "open",
@@ -109,8 +110,8 @@ def _print_deliveries(deliveries: list["Delivery"], now: float) -> None:
 
 
 def _show_instance(deployment: "Deployment", world: "World", row: "Instance", *, as_json: bool) -> None:
-    from reconciler.cli.explain import instance  # noqa: PLC0415
-    from reconciler.cli.status import instance_json  # noqa: PLC0415
+    from reconciler.cli.explain import instance
+    from reconciler.cli.status import instance_json
 
     said = list(instance(world, row))
     if as_json:
@@ -135,7 +136,7 @@ def _pairs(said: list[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _attempt_json(deployment: "Deployment", attempt: "Attempt") -> dict[str, Any]:
-    import json  # noqa: PLC0415
+    import json
 
     home = deployment.results(attempt)
     return {

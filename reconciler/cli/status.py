@@ -20,11 +20,13 @@ _MANY_SCORES = 3  # scores that fit into a line
 @command("status", "reconcile status", "reconcile status --all", "reconcile status --json | jq .submissions[].state")
 @config_option()
 @json_option()
-@click.option("-a", "--all", "everything", is_flag=True, help=f"Every submission and machine, not the last {MOST} alone.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help=f"Every submission and machine, not the last {MOST} alone."
+)
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
     """Show pools, submissions and machines."""
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         if as_json:
@@ -41,7 +43,7 @@ def status(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
 @click.pass_context
 def pools(ctx: click.Context, *, as_json: bool) -> None:
     """List pools: sizes, machines, what waits, what is wrong."""
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         if as_json:
@@ -66,7 +68,7 @@ def pools(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def instances(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
     """List machines."""
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         rows = deployment.store.instances(include_final=everything)
@@ -121,7 +123,7 @@ def instance_json(row: "Instance") -> dict[str, Any]:
 
 def pools_of(deployment: "Deployment", machines: Iterable["Instance"]) -> Iterator[dict[str, Any]]:
     """Each pool with its sizes, and the machines that live. A type that the spec no longer names has size 0."""
-    from reconciler.lifecycle.instance import INSTANCE  # noqa: PLC0415
+    from reconciler.lifecycle.instance import INSTANCE
 
     live = Counter((row.pool, row.type) for row in machines if not INSTANCE.is_final(row.state))
     wishes = deployment.desired.pools
@@ -184,7 +186,7 @@ def verdict(row: "Submission", attempt: "Attempt | None") -> str:
 
 def scores(attempt: "Attempt | None", most: int = _MANY_SCORES) -> str:
     """The first scores of an attempt, by name."""
-    import json  # noqa: PLC0415
+    import json
 
     found: Mapping[str, Any] = json.loads(attempt.scores or "{}") if attempt else {}
     return ", ".join(f"{name} {number(value)}" for name, value in list(found.items())[:most])

@@ -1,4 +1,4 @@
-"""`submit`, `cancel` and `retry`: what people ask of their submissions. Each rings, so that a running loop acts at once."""
+"""`submit`, `cancel` and `retry`: what people ask of their submissions. A running loop hears of it at once."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -37,7 +37,9 @@ NOTHING: tuple[object, ...] = (None, (), {})  # of an option that was not given
 @click.option("-n", "--name", metavar="NAME", default="", help="What to call it.  [default: the folder's name]")
 @click.option("--priority", metavar="N", type=int, help="The highest goes first.  [default: 0]")
 @click.option("--limit", metavar="TIME", help="Its time limit, such as 90s, 10m, 12h.  [default: the pool's]")
-@click.option("--type", "types", metavar="TYPE", multiple=True, help="Run on this type of machine only; may be repeated.")
+@click.option(
+    "--type", "types", metavar="TYPE", multiple=True, help="Run on this type of machine only; may be repeated."
+)
 @click.option("--env", metavar="NAME=VALUE", multiple=True, help="An environment variable for it; may be repeated.")
 @click.pass_context
 def submit(
@@ -56,8 +58,8 @@ def submit(
 
     What is given here goes before what a submission.yml in the folder says.
     """
-    from reconciler.api import checked, enqueue  # noqa: PLC0415
-    from reconciler.wiring import open_store, read_config  # noqa: PLC0415
+    from reconciler.api import checked, enqueue
+    from reconciler.wiring import open_store, read_config
 
     config, specs = read_config(config_path(ctx))
     asked = _asked(
@@ -74,11 +76,13 @@ def submit(
 
 def _asked(given: Mapping[str, object]) -> "SubmissionOptions":
     """The options, held against the rules of submission.yml. Ends with status 2, and names the option."""
-    from reconciler.spec.options import KINDS  # noqa: PLC0415
-    from reconciler.spec.structure import Findings, structure  # noqa: PLC0415
-    from reconciler.spec.values import SubmissionOptions  # noqa: PLC0415
+    from reconciler.spec.options import KINDS
+    from reconciler.spec.structure import Findings, structure
+    from reconciler.spec.values import SubmissionOptions
 
-    said = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value not in NOTHING}
+    said = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value not in NOTHING
+    }
     try:
         options: SubmissionOptions = structure(said, SubmissionOptions, KINDS)
     except Findings as found:
@@ -102,8 +106,8 @@ def _variables(given: Sequence[str]) -> Mapping[str, str]:
 @click.pass_context
 def cancel(ctx: click.Context, names: Sequence[str]) -> None:
     """Cancel submissions, queued or running. A running one's processes are ended, and what it wrote comes home."""
-    from reconciler import api  # noqa: PLC0415
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler import api
+    from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
         for row in _meant(deployment, names):
@@ -118,8 +122,8 @@ def cancel(ctx: click.Context, names: Sequence[str]) -> None:
 @click.pass_context
 def retry(ctx: click.Context, names: Sequence[str], *, deliveries: bool) -> None:
     """Submit again what has ended, as new submissions of the same content; or try failed deliveries again."""
-    from reconciler import api  # noqa: PLC0415
-    from reconciler.cli.deployment import looking  # noqa: PLC0415
+    from reconciler import api
+    from reconciler.cli.deployment import looking
 
     if not names and not deliveries:
         raise click.UsageError("name what to retry, or say --deliveries")

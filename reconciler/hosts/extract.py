@@ -6,12 +6,15 @@ import os
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, cast
 
 from reconciler.hosts.base import UnreachableError, UnstorableError
 from reconciler.model.job import Collected, OutputLimits
 
-LOG = "log"  # the one name in the folder that no output may have
+LOG = "log"
+MANIFEST = "manifest.json"  # written beside the outputs once they are home
+_TAKEN = MappingProxyType({LOG: "the job's log", MANIFEST: "the manifest"})  # names in the folder that no output may have
 _LONGEST_LOG = 80 * 1024**2  # bytes; the agent shortens a log to less
 _MOST_REFUSALS = 101  # the agent lists a hundred, and says how many more there are
 _PIECE = 1024 * 1024
@@ -154,8 +157,8 @@ class _Unpacking:
         parts = name.split("/")
         if any(part in ("", ".", "..") for part in parts):
             return "its path leads elsewhere"
-        if parts[0] == LOG:
-            return "its name is taken by the job's log"
+        if parts[0] in _TAKEN:
+            return f"its name is taken by {_TAKEN[parts[0]]}"
         if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
             return "a control character in its name"
         if any(0xD800 <= ord(character) < 0xE000 for character in name):

@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from attrs import field, frozen
 
@@ -55,13 +56,17 @@ class HookSink:
     async def _run(self, values: Mapping[str, str], log: Path) -> int | None:
         """The command's exit code, by the shell's count; None when its time was over. Raises OSError."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as file:
+        # A pipe of our own: with asyncio's, a command is not over before all that it started has let go of it.
+        receiving, sending = (
+            os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+        )
+        with log.open("wb") as file, receiving, sending:
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", self.hook.command, cwd=self.folder, env={**self.environ, **values},
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, stdout=sending, stderr=sending, start_new_session=True,
             )  # fmt: skip
-            reading = asyncio.create_task(_keep(process.stdout, file.write))
+            sending.close()
+            reading = asyncio.create_task(_keep(receiving, file.write))
             try:
                 await asyncio.wait_for(process.wait(), self.hook.limit)
             except TimeoutError:
@@ -106,16 +111,23 @@ def safe_name(delivery: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]", "_", delivery)[-200:].lstrip(".") or "_"
 
 
-async def _keep(stream: asyncio.StreamReader | None, write: Callable[[bytes], object]) -> None:
+async def _keep(pipe: IO[bytes], write: Callable[[bytes], object]) -> None:
     """Write what comes, up to a limit; go on reading beyond it, so that the command never waits for us."""
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), pipe
+    )
     left = _MOST_OUTPUT
-    while stream is not None and (piece := await stream.read(_PIECE)):
-        if len(piece) > left >= 0:
-            write(piece[:left] + b"\n[the rest of the output is left out]\n")
-            left = -1
-        elif left >= 0:
-            write(piece)
-            left -= len(piece)
+    try:
+        while piece := await stream.read(_PIECE):
+            if len(piece) > left >= 0:
+                write(piece[:left] + b"\n[the rest of the output is left out]\n")
+                left = -1
+            elif left >= 0:
+                write(piece)
+                left -= len(piece)
+    finally:
+        transport.close()
 
 
 async def _finish(reading: "asyncio.Task[None]") -> None:
@@ -123,8 +135,8 @@ async def _finish(reading: "asyncio.Task[None]") -> None:
     done, _ = await asyncio.wait({reading}, timeout=_AFTERWARDS)
     if done:
         reading.result()
-    else:
-        reading.cancel()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 def _end_group(leader: int) -> None:

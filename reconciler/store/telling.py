@@ -53,7 +53,7 @@ def check(update: Update) -> None:
 def bindings(step: Step) -> Mapping[tuple[str, str], dict[str, Any]]:
     """(table, id) → what history tells of that row's transition in this step.
 
-    Raises ValueError where an attempt changes without a transition of exactly one submission: nobody would tell of it.
+    Raises ValueError where an attempt changes without a transition of its submission: nothing would tell of it.
     """
     told: dict[tuple[str, str], dict[str, Any]] = {}
     of_attempt: dict[str, Any] = {}
@@ -64,11 +64,11 @@ def bindings(step: Step) -> Mapping[tuple[str, str], dict[str, Any]]:
             of_attempt |= _only(TOLD_OF_ATTEMPT, write.sets)
         elif isinstance(write, Insert) and write.table == "attempts":
             of_attempt["instance_id"] = write.row.instance_id
-    if of_attempt:
-        owners = [key for key in told if key[0] == "submissions"]
-        if len(owners) != 1:
-            raise ValueError(f"an attempt changes together with {len(owners)} submissions: {step.why}")
+    owners = [key for key in told if key[0] == "submissions"]
+    if len(owners) == 1:
         told[owners[0]] |= of_attempt
+    elif owners or any(isinstance(write, Update) and write.table == "attempts" for write in step.writes):
+        raise ValueError(f"an attempt changes together with {len(owners)} submissions: {step.why}")
     return told
 
 

@@ -61,8 +61,12 @@ def run(story: Coroutine[Any, Any, T]) -> T:
     try:
         return loop.run_until_complete(story)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_clear())
         loop.close()
+
+
+async def _clear() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

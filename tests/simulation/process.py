@@ -66,9 +66,9 @@ class Process:
     points: int = 0
     is_dead: bool = False
     died: asyncio.Event = Factory(asyncio.Event)
+    stirred: asyncio.Event = Factory(asyncio.Event)  # it died, or fell asleep
     sleeping: asyncio.Event | None = None
-    slept_at: float = float("-inf")  # when it last woke from a pause
-    began: float = 0.0  # when its last call began
+    has_slept: bool = False
     loop: Loop = field(init=False)
 
     @loop.default
@@ -142,7 +142,6 @@ class Process:
         if self.is_dead:
             raise DiedError(self.name)
         self.points += 1
-        self.began = asyncio.get_running_loop().time()
         self.shared.world.say(self.name, f"{self.points}: {what}")
         self.watcher(self, what)
         while self.sleeping and not self.is_dead:
@@ -150,16 +149,13 @@ class Process:
         if self.is_dead:
             raise DiedError(self.name)
 
-    def slept_in_call(self) -> bool:
-        """Whether it slept at a call that has arrived only now."""
-        return self.slept_at >= self.began or self.sleeping is not None
-
     def die(self) -> None:
         """Now, as by SIGKILL."""
         self.shared.world.say(self.name, "dies")
         self.is_dead = True
         self.shared.dead.add(self.name)
         self.died.set()
+        self.stirred.set()
         if self.sleeping:
             self.sleeping.set()
 
@@ -167,11 +163,12 @@ class Process:
         """Sleep at every point from now on, until `wake`."""
         self.shared.world.say(self.name, "sleeps")
         self.sleeping = asyncio.Event()
+        self.has_slept = True
+        self.stirred.set()
 
     def wake(self) -> None:
         """Go on, with all that it knew."""
         self.shared.world.say(self.name, "wakes")
-        self.slept_at = asyncio.get_running_loop().time()
         if self.sleeping:
             self.sleeping.set()
             self.sleeping = None

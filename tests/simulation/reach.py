@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
-from simulation.faults import USUAL, Trouble
+from simulation.faults import NONE, USUAL, Trouble
 from simulation.truth import RealMachine
 from simulation.world import World
 
@@ -30,14 +30,12 @@ class Caller(Protocol):
     """The process that makes a call; it may die or pause at a point."""
 
     name: str
+    has_slept: bool
 
     async def point(self, what: str) -> None:
         """Somewhere the process may die or pause."""
         ...
 
-    def slept_in_call(self) -> bool:
-        """Whether it paused since the last call began."""
-        ...
 
 
 @frozen
@@ -54,8 +52,8 @@ class Wire:
         """
         await self.caller.point(f"before {call}")
         trouble = self.world.faults.draw(call)
-        if trouble is not trouble.__class__():
-            self.world.say(self.caller.name, f"{call}: {trouble}") if trouble != Trouble() else None
+        if trouble != NONE:
+            self.world.say(self.caller.name, f"{call} is unlucky: {trouble}")
         way = USUAL[call] / 2
         arriving = asyncio.get_running_loop().create_task(self._arrive(call, act, trouble, way, lock))
         result = await asyncio.shield(arriving)
@@ -121,10 +119,10 @@ class SimCloud:
     async def launch(self, request: LaunchRequest) -> Sequence[Machine]:
         """Buy. Calls with one token arrive in the order in which they were sent."""
         world = self.wire.world
-        slept: list[bool] = []
 
         def act() -> Sequence[Machine]:
-            late, partial = self.wire.caller.slept_in_call(), world.faults.chance(world.faults.rate)
+            late = self.wire.caller.has_slept and world.is_final(request.token)
+            partial = world.faults.chance(world.faults.rate)
             machines = world.buy(request, self.place.settings, partial=partial, late=late)
             return [world.describe(machine) for machine in machines]
 

@@ -50,7 +50,13 @@ class World:
     broken: asyncio.Event = Factory(asyncio.Event)
     trace: list[str] = Factory(list)
     before_end: Callable[[RealMachine, str], None] = lambda machine, who: None  # checks.py looks on
+    is_final: Callable[[str], bool] = lambda token: False  # whether the rows of a token are final
+    born: float = field(init=False)
     ledger: Ledger = field(init=False)
+
+    @born.default
+    def _begin(self) -> float:
+        return self.loop.time()
 
     @ledger.default
     def _make_ledger(self) -> Ledger:

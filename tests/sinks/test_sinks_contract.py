@@ -32,8 +32,11 @@ def config(tmp_path: Path) -> Config:
         results=tmp_path / "results",
         state=tmp_path / "state",
         source=tmp_path / "config.yml",
-        hooks={Event.FAILED: (Hook(command="echo told >>told"), Hook(command="true")), Event.QUEUED: (Hook(command=":"),)},
-    )  # fmt: skip
+        hooks={
+            Event.FAILED: (Hook(command="echo told >>told"), Hook(command="true")),
+            Event.QUEUED: (Hook(command=":"),),
+        },
+    )
 
 
 @pytest.fixture(params=CASES)
@@ -45,7 +48,7 @@ def test_every_name_that_can_be_told_of_is_built(config: Config) -> None:
     built = build(config, rows=rows, environ={})
     told = {name for event in Event for name in names(config, event, "iris")}
     assert told == built.keys()
-    assert {"hook": "hook/failed/0", "scores": "scores"} == dict(CASES)
+    assert dict(CASES) == {"hook": "hook/failed/0", "scores": "scores"}
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ score_types = [
 ]
 
 
-def get_cv(X, y):
+def get_cv(x, y):
     """The folds: three random splits, the same for every submission."""
-    return StratifiedShuffleSplit(n_splits=3, test_size=0.25, random_state=57).split(X, y)
+    return StratifiedShuffleSplit(n_splits=3, test_size=0.25, random_state=57).split(x, y)
 
 
 def get_train_data(path="."):

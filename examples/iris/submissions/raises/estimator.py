@@ -6,10 +6,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 class Hasty(ClassifierMixin, BaseEstimator):
     """Counts the features before it looks at them."""
 
-    def fit(self, X, y):
+    def fit(self, x, y):
         """Raises: the flowers have four measures."""
-        if X.shape[1] != 5:
-            raise ValueError(f"expected 5 features, and the flowers have {X.shape[1]}")
+        self.classes_ = sorted(set(y))
+        if x.shape[1] != 5:
+            raise ValueError(f"expected 5 features, and the flowers have {x.shape[1]}")
         return self
 
 

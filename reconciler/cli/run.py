@@ -1,0 +1,167 @@
+"""The run itself: pass after pass, until stopped, settled, or as far as it goes. Signals end it cleanly.
+
+Jobs and machines do not depend on this process: ending it ends none of them, and the next start carries on.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import evolve
+
+from reconciler.cli.changes import plan as changes_of_plan
+from reconciler.cli.deployment import IN_MEMORY, Deployment, is_missing
+from reconciler.cli.failing import SETTLED, UNSETTLED
+from reconciler.cli.options import config_path
+from reconciler.cli.printing import say
+from reconciler.cli.progress import ENDS, Progress, progress
+from reconciler.cli.summary import left, summary
+from reconciler.decide.settled import Standing
+from reconciler.loop import Loop, Passed
+from reconciler.source import SpecFiles
+from reconciler.spec.values import Config
+from reconciler.store.store import Store
+from reconciler.wiring import assembled, awake, open_store, read_config
+
+_SHOW_CURSOR = "\x1b[?25h"
+_INTERRUPTED = 130
+
+
+class Mode(StrEnum):
+    """How far a run goes."""
+
+    FOREVER = "forever"
+    ONCE = "once"
+    UNTIL_SETTLED = "until-settled"
+    DRY_RUN = "dry-run"
+
+
+def run(ctx: click.Context, mode: Mode, *, quiet: bool) -> int:
+    """Run in one mode; answers with the exit status. Raises SpecError, StoreError."""
+    config, specs = read_config(config_path(ctx))
+    if mode is Mode.DRY_RUN:
+        return _dry_run(config)
+    store = open_store(config)
+    try:
+        with progress(quiet=quiet, controller=config.controller, done=_done(store)) as shown:
+            passed = asyncio.run(_run(mode, config, specs, store, shown))
+        return _tell(mode, Deployment(config=config, desired=specs.desired(), store=store), passed, quiet=quiet)
+    finally:
+        store.close()
+
+
+def _done(store: Store) -> dict[str, int]:
+    """How many submissions ended how, before this run."""
+    counted = store.counts("submissions").values()
+    return {state: total for state in sorted(ENDS) if (total := sum(states.get(state, 0) for states in counted))}
+
+
+async def _run(mode: Mode, config: Config, specs: SpecFiles, store: Store, shown: Progress) -> Passed | None:
+    """The last pass; None where a signal ended the run."""
+    async with assembled(config, specs, store, shown.tell) as loop:
+        if mode is Mode.ONCE:
+            return await _unless_stopped(loop.as_far_as_possible())
+        async with awake(loop, config, store):
+            return await _unless_stopped(loop.until_settled() if mode is Mode.UNTIL_SETTLED else _forever(loop))
+
+
+async def _forever(loop: Loop) -> None:
+    await loop.forever()
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, Passed | None]) -> Passed | None:
+    """Await, until SIGTERM or Ctrl-C ends it cleanly. A second Ctrl-C ends the process at once."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    asked: list[int] = []
+
+    def on_signal(number: int) -> None:
+        if asked and number == signal.SIGINT:
+            _end_now()
+        asked.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+        return None
+
+
+def _end_now() -> None:
+    """End without any ado: whatever was in flight is found again at the next start."""
+    if sys.stdout.isatty():
+        sys.stdout.write(_SHOW_CURSOR)
+        sys.stdout.flush()
+    os._exit(_INTERRUPTED)
+
+
+def _tell(mode: Mode, deployment: Deployment, passed: Passed | None, *, quiet: bool) -> int:
+    """What is left, and the exit status."""
+    if passed is None:
+        if not quiet:
+            _goes_on(deployment)
+        return SETTLED if mode is Mode.FOREVER else UNSETTLED
+    if mode is Mode.UNTIL_SETTLED:
+        summary(deployment)
+    if not quiet or mode is Mode.UNTIL_SETTLED:
+        for text in left(passed.standing):
+            say(text)
+    return _status(passed.standing)
+
+
+def _status(standing: Standing) -> int:
+    return UNSETTLED if standing.in_flight or standing.set_aside else SETTLED
+
+
+def _goes_on(deployment: Deployment) -> None:
+    """What a stopped run leaves behind."""
+    recorded = deployment.recorded()
+    jobs, machines = len(recorded.attempts), len(deployment.store.instances())
+    queued = sum(each.ready + each.held for each in recorded.waiting.values())
+    say(f"stopped: {jobs} submissions on {machines} machines go on without us, {queued} stay queued; start again")
+
+
+def _dry_run(config: Config) -> int:
+    """Print what the next pass would do. Nothing outside a temporary folder is written."""
+    with _nowhere(config) as elsewhere, tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
+        store = open_store(elsewhere)
+        try:
+            lines = asyncio.run(_plan(elsewhere, Path(scratch), store))
+        finally:
+            store.close()
+    for line in lines:
+        say(line)
+    if not lines:
+        say("nothing to do")
+    return SETTLED
+
+
+@contextmanager
+def _nowhere(config: Config) -> Iterator[Config]:
+    """The config, with a database in memory where there is none yet."""
+    yield evolve(config, database=IN_MEMORY) if is_missing(config) else config
+
+
+async def _plan(config: Config, scratch: Path, store: Store) -> list[str]:
+    aside = evolve(config, results=scratch / "results", state=scratch / "state")
+    async with _planning(aside, store) as loop:
+        passed = await loop.plan()
+        return [str(change) for change in changes_of_plan(passed.decision, passed.recorded)]
+
+
+@asynccontextmanager
+async def _planning(config: Config, store: Store) -> AsyncIterator[Loop]:
+    async with assembled(config, SpecFiles(config=config), store, lambda _: None) as loop:
+        yield loop

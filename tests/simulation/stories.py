@@ -1,0 +1,153 @@
+"""Short stories, each told again and again with a death or a sleep at every point of its first process."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import field, frozen
+from simulation.clock import run
+from simulation.faults import Trouble
+from simulation.process import Process
+from simulation.stage import Stage, pool, stage
+from simulation.truth import Behaviour
+
+from reconciler.model.offer import Fault
+from reconciler.spec.values import Idle, Retries, Size
+
+LONGEST = 30 * 86400.0  # seconds of virtual time in which every story must settle
+ORPHANS = 700.0  # seconds in which every machine without a live row is found and ended
+
+Act = Callable[[Stage], None]
+
+
+@frozen
+class Story:
+    """What people ask for, and what befalls them at which second."""
+
+    name: str
+    prepare: Act
+    acts: tuple[tuple[float, Act], ...] = ()
+    script: dict[str, list[Trouble]] = field(factory=dict)
+
+
+def _one(behaviour: Behaviour | None = None, **spec: object) -> Act:
+    def prepare(scene: Stage) -> None:
+        scene.write_pool(pool(**spec))
+        scene.submit("one", behaviour)
+
+    return prepare
+
+
+def _two(scene: Stage) -> None:
+    scene.write_pool(pool(size={"small": Size(low=0, high=2)}))
+    scene.submit("one")
+    scene.submit("two", Behaviour(seconds=(9.0,)))
+
+
+def _kept(scene: Stage) -> None:
+    """A pool of one machine that stays, and is stopped when it is idle."""
+    scene.write_pool(pool(idle=Idle(stop=5.0, terminate=60.0)))
+    scene.submit("one")
+
+
+def _with_machine(act: Callable[[Stage, object], None]) -> Act:
+    def on_all(scene: Stage) -> None:
+        for machine in list(scene.world.machines.values()):
+            if machine.lives:
+                act(scene, machine)
+
+    return on_all
+
+
+def _shrunk(scene: Stage) -> None:
+    scene.write_pool(pool(size={"small": Size(low=0, high=1)}), "v2")
+
+
+LONG = Behaviour(seconds=(20.0,))
+
+STORIES: tuple[Story, ...] = (
+    Story("success", _one()),
+    Story("two at once", _two),
+    Story("exit code, then a retry", _one(Behaviour(codes=(3, 0)))),
+    Story("exit code without a retry", _one(Behaviour(codes=(3,)), retries=Retries())),
+    Story("time limit", _one(Behaviour(seconds=(900.0,)), retries=Retries())),
+    Story("eviction", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.evict(m))),)),
+    Story("machine lost", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.vanish(m))),)),
+    Story("reboot", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.reboot(m))),)),
+    Story("cut off", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.silence(m, 400.0))),)),
+    Story("cancelled early", _one(LONG), ((5.0, lambda scene: scene.cancel("one")),)),
+    Story("cancelled while it runs", _one(LONG), ((20.0, lambda scene: scene.cancel("one")),)),
+    Story("drained", _one(LONG), ((20.0, lambda scene: scene.drain()),)),
+    Story("smaller and drifted", _two, ((16.0, _shrunk),)),
+    Story("pool deleted", _one(LONG), ((20.0, lambda scene: scene.pools.clear()),)),
+    Story("unwanted before it is bound", _one(), ((0.6, lambda scene: scene.cancel("one")), (0.7, lambda s: s.pools.clear())),
+          script={"launch": [Trouble(lose=True)] * 3}),
+    Story("no capacity at first", _one(), script={"launch": [Trouble(refuse=Fault.CAPACITY)]}),
+    Story("answers lost", _one(), script={
+        call: [Trouble(lose=True)] for call in ("launch", "start", "kill", "collect", "terminate", "forget", "deliver")
+    }),
+    Story("disk full here", _one(), ((5.0, lambda s: setattr(s.world, "is_disk_full", True)),
+                                     (90.0, lambda s: setattr(s.world, "is_disk_full", False)))),
+    Story("stopped when idle", _kept, ((60.0, lambda scene: scene.submit("two")),)),
+)  # fmt: skip
+
+Ending = Callable[[Stage, Process], "asyncio.Future[None]"]
+
+
+def tell(story: Story, disturb: Callable[[Process, str], None] | None = None, takeover: float | None = None) -> Stage:
+    """Tell a story to its end, disturbed by a watcher of its first process; returns the scene, closed.
+
+    When the first process dies another takes its place. When it sleeps, another runs until everything has settled,
+    or for `takeover` seconds; then the first goes on.
+    """
+    return run(_tell(story, disturb, takeover))
+
+
+async def _tell(story: Story, disturb: Callable[[Process, str], None] | None, takeover: float | None) -> Stage:
+    loop = asyncio.get_running_loop()
+    scene = stage(loop, **{key: list(value) for key, value in story.script.items()})
+    try:
+        story.prepare(scene)
+        for at, act in story.acts:
+            loop.call_later(at, act, scene)
+        broken = asyncio.ensure_future(scene.world.broken.wait())
+        ending = asyncio.ensure_future(_to_the_end(scene, story, disturb, takeover))
+        await asyncio.wait({broken, ending}, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            ending.result()
+            scene.checks.settled(scene.pools)
+        elif not scene.world.wrongs:
+            scene.world.wrong("it never settled")
+        return scene
+    finally:
+        scene.close()
+
+
+async def _to_the_end(
+    scene: Stage, story: Story, disturb: Callable[[Process, str], None] | None, takeover: float | None
+) -> None:
+    first = scene.process(disturb or (lambda process, what: None))
+    running = asyncio.ensure_future(first.until_settled())
+    while not running.done() and not first.sleeping and not first.is_dead:
+        await asyncio.wait({running, asyncio.ensure_future(first.stirred.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    last = first
+    if first.is_dead or first.sleeping:
+        last = scene.process()
+        if takeover is None or first.is_dead:
+            await last.until_settled()
+        else:
+            await last.stay(takeover)
+    if first.sleeping:
+        first.wake()
+    await running
+    await finish(scene, story.acts[-1][0] if story.acts else 0.0)
+
+
+async def finish(scene: Stage, until: float) -> None:
+    """Let what is left happen, with one more process that finds everything at rest."""
+    loop = asyncio.get_running_loop()
+    began = scene.world.born
+    if loop.time() < began + until + 1.0:
+        await scene.process().stay(began + until + 1.0 - loop.time())
+    if {m.cloud_id for m in scene.world.machines.values() if m.lives} != {r.cloud_id for r in scene.store.instances()}:
+        await scene.process().stay(ORPHANS)
+    await scene.process().until_settled()
