@@ -15,7 +15,7 @@ from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.change import Step, Update
 from reconciler.model.rows import Delivery, Instance, Submission
-from reconciler.queues.content import InvalidSubmissionError, check_name, keep
+from reconciler.queues.content import InvalidSubmissionError, check_name, keep, survey
 from reconciler.spec.canonical import from_json
 from reconciler.spec.loader import load_submission
 from reconciler.spec.values import Config, SubmissionOptions
@@ -57,6 +57,8 @@ def checked(
     """
     name = name or folder.resolve().name
     check_name(name)
+    for _ in survey(folder):
+        pass
     options = _merged(_options(folder), asked or SubmissionOptions())
     wanted = pool_for(options.pool, config.queue.pool, pools)
     if wanted not in pools:

@@ -66,11 +66,11 @@ class SpecFiles:
 
     def desired(self) -> Desired:
         """The last good spec of each pool."""
+        now = self.seen
         try:
             now = signature(self.config.pools)
         except OSError as error:
             self._unreadable(f"{self.config.pools}: {error.strerror}")
-            now = self.seen
         if now != self.seen:
             self._read()
             self.seen = now
@@ -131,7 +131,7 @@ class FileSource:
         latest = await self.db(self.known.latest_by_key, reading.queue)
         steps: list[Step] = []
         taken: set[str] = set()
-        for one in intake(reading, latest, recorded.now):
+        for one in intake(reading, latest):
             if isinstance(one, Withdraw):
                 out = step_out(one.submission, "withdraw", "withdrawn", "its folder is gone")
                 steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
@@ -145,7 +145,7 @@ class FileSource:
                 label = await self.db(self.known.next_label, one.entry.name, taken)
                 taken.add(label)
                 steps.append(self._birth(one.entry, label, reading.queue, recorded.now))
-        return steps, reading.unsettled
+        return steps, bool(reading.unsettled)
 
     def _birth(self, entry: Entry, label: str, queue: str, now: float) -> Step:
         config = self.specs.config

@@ -21,8 +21,10 @@ SYSTEM = (3, 11)  # the least Python
 
 # What the agent on a machine calls, and the Debian package that has it.
 TOOLS = (
-    ("sh", "dash"), ("tar", "tar"), ("find", "findutils"), ("setsid", "util-linux"), ("mkfifo", "coreutils"),
-    ("awk", "mawk"), ("sed", "sed"), ("od", "coreutils"), ("timeout", "coreutils"),
+    ("sh", "dash"), ("awk", "mawk"), ("cut", "coreutils"), ("dd", "coreutils"), ("find", "findutils"),
+    ("grep", "grep"), ("head", "coreutils"), ("mkfifo", "coreutils"), ("paste", "coreutils"), ("sed", "sed"),
+    ("setsid", "util-linux"), ("sort", "coreutils"), ("tail", "coreutils"), ("tar", "tar"), ("tr", "coreutils"),
+    ("xargs", "findutils"),
 )  # fmt: skip
 
 

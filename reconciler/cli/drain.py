@@ -1,5 +1,7 @@
 """`drain`: a machine takes no new work, and ends when nothing is on it."""
 
+import sys
+
 import click
 
 from reconciler.cli.options import command, config_option
@@ -18,7 +20,7 @@ def drain(ctx: click.Context, instance: str, *, yes: bool) -> None:
 
     with looking(ctx) as deployment:
         row = deployment.instance(instance)
-        if not yes and click.get_text_stream("stdin").isatty():
+        if not yes and sys.stdin.isatty():
             click.confirm(plain(f"drain {row.id} ({row.state}, {row.cloud_id or 'not bound yet'})?"), abort=True)
         ask_for(deployment.store, row)
         say(f"instance {row.id} is drained: it takes no new work, and ends when nothing is on it")

@@ -122,11 +122,11 @@ def cancel(ctx: click.Context, names: Sequence[str]) -> None:
 @click.pass_context
 def retry(ctx: click.Context, names: Sequence[str], *, deliveries: bool) -> None:
     """Submit again what has ended, as new submissions of the same content; or try failed deliveries again."""
+    if not names and not deliveries:
+        raise click.UsageError("name what to retry, or say --deliveries")
     from reconciler import api
     from reconciler.cli.deployment import looking
 
-    if not names and not deliveries:
-        raise click.UsageError("name what to retry, or say --deliveries")
     with looking(ctx) as deployment:
         rows = _meant(deployment, names)
         if deliveries:

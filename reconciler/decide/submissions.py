@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from reconciler.decide.case import Case, Draft
 from reconciler.decide.deadlines import MARGIN, deadline
@@ -34,6 +34,15 @@ class View:
     row: Submission
     attempt: Attempt
     instance: Instance | None  # None: final, or of a version that we cannot read
+    due: float = field(init=False)  # when its state is overdue
+
+    @due.default
+    def _find_due(self) -> float:
+        """A run's deadline is the limit that its host enforces, and a margin."""
+        row = self.row
+        if row.state == "running":
+            return row.clock + Assignment.from_json(self.attempt.frozen).limit + MARGIN
+        return deadline(SUBMISSION, row.state, row.clock, self.deadlines)
 
     @property
     def deadlines(self) -> Deadlines:
@@ -66,7 +75,7 @@ def submissions(case: Case, draft: Draft) -> None:
         draft.add(step, ("submissions", row.id))
         if step is None:
             _end_wedged_machine(view, draft)
-            draft.due(_due(view))
+            draft.due(view.due)
     for row in case.recorded.wishes:
         cancel = move_submission(case, row, "cancel", reason=Outcome.CANCELLED)
         draft.add(Step((cancel,), f"{row.label}: cancelled"), ("submissions", row.id))
@@ -154,7 +163,7 @@ def _noticed(view: View) -> Step | None:
 def _overdue(view: View) -> Step | None:
     """Its state's deadline has passed."""
     row = view.row
-    if _due(view) > view.case.now or not can(SUBMISSION, row.state, "overdue"):
+    if view.due > view.case.now or not can(SUBMISSION, row.state, "overdue"):
         return None
     if row.state == "collecting":
         why = f"results could not be brought home: {row.last_error}"
@@ -166,19 +175,11 @@ def _overdue(view: View) -> Step | None:
 def _end_wedged_machine(view: View, draft: Draft) -> None:
     """A job that cannot be killed in time is ended with its machine."""
     instance = view.instance
-    if view.row.state != "cancelling" or _due(view) > view.case.now or instance is None:
+    if view.row.state != "cancelling" or view.due > view.case.now or instance is None:
         return
     if can(INSTANCE, instance.state, "unreachable") and draft.is_free("instances", instance.id):
         end = move_instance(view.case, instance, "unreachable", reason="unreachable")
         draft.add(Step((end,), f"{instance.id}: {view.row.label} cannot be ended on it"), ("instances", instance.id))
-
-
-def _due(view: View) -> float:
-    """When its state is overdue. A run's deadline is the limit that its host enforces, and a margin."""
-    row = view.row
-    if row.state == "running":
-        return row.clock + Assignment.from_json(view.attempt.frozen).limit + MARGIN
-    return deadline(SUBMISSION, row.state, row.clock, view.deadlines)
 
 
 def close(

@@ -14,7 +14,8 @@ from reconciler.model.job import Collected, OutputLimits
 
 LOG = "log"
 MANIFEST = "manifest.json"  # written beside the outputs once they are home
-_TAKEN = MappingProxyType({LOG: "the job's log", MANIFEST: "the manifest"})  # names in the folder that no output may have
+# Names in the folder that no output may have.
+_TAKEN = MappingProxyType({LOG: "the job's log", MANIFEST: "the manifest"})
 _LONGEST_LOG = 80 * 1024**2  # bytes; the agent shortens a log to less
 _MOST_REFUSALS = 101  # the agent lists a hundred, and says how many more there are
 _PIECE = 1024 * 1024

@@ -13,7 +13,10 @@ from reconciler.hosts.base import UnreachableError
 from reconciler.hosts.transport import CommandFailedError, Result
 
 _PIECE = 256 * 1024
-_KEPT = ("PATH", "LANG")  # what a machine sees of our own environment
+# What a machine sees of our own environment: where programs are, and the way to package indexes.
+_KEPT = ("PATH", "LANG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+         "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
+         "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_CERT", "PIP_CONFIG_FILE")  # fmt: skip
 
 
 def local_host(home: Path, machine: str, *, boot_id_file: Path | None = None) -> AgentHost:

@@ -26,7 +26,7 @@ class Reading:
     entries: tuple[Entry, ...] = ()
     good: bool = True
     error: str = ""
-    unsettled: bool = False  # something is still being written: look again soon
+    unsettled: frozenset[str] = frozenset()  # keys of what is still being written: there, and to be looked at soon
 
 
 class Queue(Protocol):

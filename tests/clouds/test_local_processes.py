@@ -130,14 +130,14 @@ def test_who_ends_a_machine_is_spared_with_its_session_wherever_it_stands(home: 
 import os, subprocess, sys
 from pathlib import Path
 from reconciler.clouds.local_processes import end_processes
-beside = subprocess.Popen(["sleep", "1000"], cwd="/", env={{"PATH": os.environ["PATH"]}})
+beside = subprocess.Popen(["sleep", "60"], cwd="/", env={{"PATH": os.environ["PATH"]}}, stdout=subprocess.DEVNULL)
 child = subprocess.Popen(["sleep", "1000"])
 end_processes({{"{MACHINE}": (Path.cwd(),)}})
-child.wait()
-print(child.poll())"""
+print(child.wait(), beside.poll())
+beside.kill()"""
     started = spawn([sys.executable, "-c", program], MACHINE, home)
     out, _ = started.communicate(timeout=60)
-    assert (out.strip(), started.returncode) == (b"-9", 0)
+    assert (out.strip(), started.returncode) == (b"-9 None", 0)
 
 
 def test_what_cannot_be_ended_is_told(home: Path, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def table(*rows: tuple[int, int, int, bool]) -> dict[int, Process]:
         # Started by hand from a terminal that is not the machine's.
         ([(30, 1, 30, False), (31, 30, 30, True), (32, 30, 30, False)], {31}),
         # We ourselves, in a session of our own, started from a marked shell.
-        ([(3, 2, 3, True), (5, 3, 3, False)], {5}),
+        ([(3, 2, 3, True), (5, 3, 3, False), (6, 3, 3, True)], {6}),
         # A marked child of ours, and its own children; ours that are not marked stay.
         ([(6, 4, 4, True), (7, 6, 4, False), (8, 4, 4, False)], {6, 7}),
         # A session of a descendant.

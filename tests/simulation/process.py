@@ -123,11 +123,11 @@ class Process:
     async def db(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A call of the store, made in place. Death may come before it, and after it is committed."""
         name = call.__name__
-        await self.point(f"before {name}")
+        await self.point(f"before store.{name}")
         answer = call(*args, **kwargs)
         if name in WRITES:
             self.shared.checked(self.name, answer, args)
-            await self.point(f"after {name}")
+            await self.point(f"after store.{name}")
         return answer
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:

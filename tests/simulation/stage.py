@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from attrs import Factory, define, evolve, field
+from attrs import Factory, define, field
 from simulation.checks import Checks
 from simulation.faults import Faults
 from simulation.process import Process, Shared, Watcher
@@ -20,10 +20,12 @@ from simulation.world import World
 from reconciler.decide.births import Arrival, birth
 from reconciler.decide.case import Desired, PoolWish
 from reconciler.model.change import Step, Update
+from reconciler.model.rows import Identity
 from reconciler.spec.canonical import pool_to_json
 from reconciler.spec.options import LocalCloud, Script
 from reconciler.spec.sinks import SCORES
 from reconciler.spec.values import Choice, Config, Deadlines, Pool, Retries, Size, SubmissionOptions
+from reconciler.store.engine import Database
 from reconciler.store.store import Store
 
 CONTROLLER = "iris"
@@ -121,12 +123,11 @@ class Stage:
 
     def _do(self, step: Step) -> bool:
         applied = self.store.apply((step,), now=self.world.now(), by="user")
-        self.world.say("user", step.why)
+        self.checks.after_write("user", applied, ((step,),))
         return applied[0]
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -142,25 +143,17 @@ def stage(clock: Any, seed: int = 0, rate: float = 0.0, **script: Any) -> Stage:
 
 
 def _store(clock: Callable[[], float]) -> Store:
-    """A database in memory, made from one that was migrated before."""
-    from reconciler.store.engine import open_database
-
-    database = open_database("sqlite://", patience=1.0)
+    """An empty database in memory: always the same one, made empty again, so that nothing is compiled twice."""
+    database, empty, identity = _database()
     with database.engine.connect() as connection:
-        _template().backup(connection.connection.dbapi_connection)
-    from reconciler.store.opening import identify
-
-    return Store(database, identify(database, CONTROLLER, lambda: "d1", clock()), clock)
+        empty.backup(connection.connection.dbapi_connection)
+    return Store(database, identity, clock)
 
 
 @cache
-def _template() -> sqlite3.Connection:
+def _database() -> tuple[Database, sqlite3.Connection, Identity]:
     made = Store.open("sqlite://", controller=CONTROLLER, clock=lambda: 0.0, new_id=lambda: "d1")
-    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    empty = sqlite3.connect(":memory:", check_same_thread=False)
     with made.database.engine.connect() as connection:
-        connection.connection.dbapi_connection.backup(copy)
-    made.close()
-    return copy
-
-
-__all__ = ["Stage", "evolve", "pool", "stage"]
+        connection.connection.dbapi_connection.backup(empty)
+    return made.database, empty, made.identity

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from attrs import field, frozen
+from attrs import Factory, define, field, frozen
 from simulation.clock import run
 from simulation.faults import Trouble
 from simulation.process import Process
@@ -90,7 +90,33 @@ STORIES: tuple[Story, ...] = (
     Story("stopped when idle", _kept, ((60.0, lambda scene: scene.submit("two")),)),
 )  # fmt: skip
 
-Ending = Callable[[Stage, Process], "asyncio.Future[None]"]
+# Points at which nothing has happened since the point before: dying there is dying there.
+READING = ("before store.load", "before store.places", "before store.launch", "before store.submission",
+           "before store.submissions", "before store.attempt", "before store.attempts", "before report",
+           "before listing", "before lookup")  # fmt: skip
+ALSO_DULL_TO_DIE_AT = ("before store.apply", "before store.claim", "after report", "after listing", "after lookup")
+
+
+@define
+class At:
+    """Disturbs a process at its `number`th point, or nowhere, and remembers what all its points were."""
+
+    number: int
+    act: Callable[[Process], None]
+    points: list[str] = Factory(list)
+
+    def __call__(self, process: Process, what: str) -> None:
+        self.points.append(what)
+        if len(self.points) == self.number:
+            self.act(process)
+
+
+def points(story: Story, *, to_die: bool) -> list[int]:
+    """The points of a story's first process at which something else may come of a death, or of a sleep."""
+    nowhere = At(0, Process.die)
+    tell(story, nowhere)
+    dull = (*READING, *(ALSO_DULL_TO_DIE_AT if to_die else ()))
+    return [number for number, what in enumerate(nowhere.points, 1) if what not in dull]
 
 
 def tell(story: Story, disturb: Callable[[Process, str], None] | None = None, takeover: float | None = None) -> Stage:

@@ -38,12 +38,12 @@ DELIVERY = Delivery(
 )  # fmt: skip
 
 
-def submission(name: str, **changes: Any) -> Submission:
-    return evolve(SUBMISSION, **{"id": name, "name": name, "label": name, **changes})
+def submission(row_id: str, **changes: Any) -> Submission:
+    return evolve(SUBMISSION, **{"id": row_id, "name": row_id, "label": row_id, **changes})
 
 
-def instance(name: str, **changes: Any) -> Instance:
-    return evolve(INSTANCE, **{"id": name, "token": f"token-{name}", **changes})
+def instance(row_id: str, **changes: Any) -> Instance:
+    return evolve(INSTANCE, **{"id": row_id, "token": f"token-{row_id}", **changes})
 
 
 def attempt(submission_id: str, number: int = 1, **changes: Any) -> Attempt:
@@ -59,9 +59,7 @@ def born(*rows: Any) -> Step:
 
 def move(table: str, row: Any, event: str, target: str, **sets: Any) -> Update:
     """A transition of a row as it was read."""
-    return Update(
-        table=table, id=row.id, version=row.version, event=event, source=row.state, target=target, sets=sets
-    )
+    return Update(table=table, id=row.id, version=row.version, event=event, source=row.state, target=target, sets=sets)
 
 
 def place(row: Submission, on: Instance) -> Step:

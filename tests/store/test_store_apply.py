@@ -150,7 +150,7 @@ def test_a_step_that_no_lifecycle_allows_is_a_bug_and_writes_nothing(store: Stor
 
 
 def test_a_violation_that_is_no_duplicate_is_not_taken_for_a_stale_step(store: Store) -> None:
-    with pytest.raises(Exception, match="(?i)foreign key"):
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
         apply(store, born(attempt("nobody")))
 
 

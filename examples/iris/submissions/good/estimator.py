@@ -1,8 +1,8 @@
-"""The fifteen flowers that are most like it say what a flower is."""
+"""A cautious logistic regression: it holds its weights small, and pays for it near the borders."""
 
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.linear_model import LogisticRegression
 
 
 def get_estimator():
     """What RAMP trains on each fold."""
-    return KNeighborsClassifier(n_neighbors=15)
+    return LogisticRegression(C=0.05)

@@ -1,0 +1,89 @@
+"""What a reading of a queue means for what is recorded. Pure.
+
+A changed folder is a new submission: it takes the place of one that still waits, and waits itself for one that runs.
+A folder that is gone in two good readings withdraws one that waits, and nothing else. A bad reading means nothing.
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from reconciler.lifecycle.submission import SUBMISSION
+from reconciler.model.rows import Outcome, Submission
+from reconciler.queues.base import Entry, Reading
+
+ABSENCES = 2  # good readings in a row that a waiting submission must be missing from
+
+
+@frozen
+class Take:
+    """A new submission."""
+
+    entry: Entry
+
+
+@frozen
+class Supersede:
+    """A new submission, and the one of the same key that still waits gives way."""
+
+    submission: Submission
+    entry: Entry
+
+
+@frozen
+class Withdraw:
+    """A waiting submission whose folder is gone."""
+
+    submission: Submission
+
+
+@frozen
+class Absent:
+    """A waiting submission is missing from a good reading: once more, and it is withdrawn."""
+
+    submission: Submission
+
+
+@frozen
+class Present:
+    """A submission that was missing is there again."""
+
+    submission: Submission
+
+
+Intention = Take | Supersede | Withdraw | Absent | Present
+
+
+def intake(reading: Reading, latest: Mapping[str, Submission]) -> tuple[Intention, ...]:
+    """What to do for each entry, and for each waiting submission that has none; `latest` is by key."""
+    if not reading.good:
+        return ()
+    wanted: list[Intention] = []
+    for entry in reading.entries:
+        known = latest.get(entry.key)
+        if known is None:
+            wanted.append(Take(entry))
+        elif not _same(known, entry):
+            wanted += _changed(known, entry)
+        elif known.absences:
+            wanted.append(Present(known))
+    there = {entry.key for entry in reading.entries} | reading.unsettled
+    for key, row in latest.items():
+        if row.state == SUBMISSION.initial and key not in there:
+            wanted.append(Withdraw(row) if row.absences + 1 >= ABSENCES else Absent(row))
+    return tuple(wanted)
+
+
+def _changed(known: Submission, entry: Entry) -> list[Intention]:
+    """What becomes of a folder whose content is another than the one that is known."""
+    if SUBMISSION.is_final(known.state):
+        return [Take(entry)]
+    if known.state == SUBMISSION.initial:
+        return [Supersede(known, entry)]
+    return []  # it runs: the new one waits until it has ended
+
+
+def _same(known: Submission, entry: Entry) -> bool:
+    if entry.problem:
+        return known.reason == Outcome.INVALID and known.message == entry.problem
+    return known.content == entry.content
