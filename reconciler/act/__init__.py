@@ -14,7 +14,6 @@ from reconciler.model.rows import Delivery
 from reconciler.spec.sinks import SCORES
 
 
-
 def _told_together(row: Delivery) -> Hashable:
     """A score table is written once for all its news; a slow hook keeps nobody else's news waiting."""
     return (row.sink, row.pool) if row.sink == SCORES else row.id

@@ -1,5 +1,6 @@
 """`history`: every transition there was, as it was committed."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -59,11 +60,14 @@ def _read(deployment: "Deployment", row: str | None) -> list["Event"]:
 
 def _print(deployment: "Deployment", events: list["Event"]) -> None:
     labels = {row.id: row.label for row in deployment.store.submissions()}
-    lines = [
-        (iso(event.at), labels.get(event.row, event.row), event.event, _path(event), event.reason) for event in events
-    ]
-    show(table(("WHEN", "WHAT", "EVENT", "STATE", "REASON"), lines, fold=("WHAT", "REASON")))
+    lines = [(iso(event.at), _subject(event, labels), event.event, event.target, event.reason) for event in events]
+    show(table(("WHEN", "WHAT", "EVENT", "NOW", "REASON"), lines, fold=("WHAT", "REASON")))
 
 
-def _path(event: "Event") -> str:
-    return f"{event.source} → {event.target}" if event.source else event.target
+def _subject(event: "Event", labels: Mapping[str, str]) -> str:
+    """A row by the name that people know; a delivery by what it tells of, and whom."""
+    if event.table != "deliveries":
+        return labels.get(event.row, event.row)
+    about, _, rest = event.row.partition("/")
+    what, _, sink = rest.partition("/")
+    return f"{labels.get(about.partition('.')[0], about)} {what}, to {sink}"

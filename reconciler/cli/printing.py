@@ -119,10 +119,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, fold: Seq
     return made
 
 
-def show(made: "Table", *, on: "Console | None" = None) -> None:
+def show(made: "Table") -> None:
     """Print a table, if it has rows."""
-    if made.row_count:
-        (on or console()).print(made)
+    if not made.row_count:
+        return
+    out = console()
+    if out.is_terminal:
+        out.print(made)
+        return
+    with out.capture() as captured:
+        out.print(made)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def lasting(seconds: float) -> str:
@@ -149,8 +157,8 @@ def when(at: float, now: float) -> str:
 
 
 def iso(at: float) -> str:
-    """A time for tables of history: UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    """A time for tables, short: UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%y-%m-%d %H:%M:%S")
 
 
 def number(value: object) -> str:

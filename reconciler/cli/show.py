@@ -69,7 +69,7 @@ def _head(row: "Submission", now: float) -> Lines:
         yield "message", row.message
     yield "pool", f"{row.pool or '(none)'}, priority {row.priority}"
     yield "from", row.source + (f", retry of {row.retry_of}" if row.retry_of else "")
-    yield "created", iso(row.created)
+    yield "created", f"{iso(row.created)} UTC"
 
 
 def _results(deployment: "Deployment", attempts: Iterable["Attempt"]) -> Lines:
@@ -123,8 +123,8 @@ def _show_instance(deployment: "Deployment", world: "World", row: "Instance", *,
         *said,
         ("pool", f"{row.pool}: {row.type}, {row.market}" + (f", {row.zone}" if row.zone else "")),
         ("cloud", f"{row.cloud} {row.cloud_id or '(not known yet)'} {row.address}".rstrip()),
-        ("born", iso(row.born)),
-        *(("was", f"{event.target} since {iso(event.at)}") for event in deployment.store.history(row.id)),
+        ("born", f"{iso(row.born)} UTC"),
+        *(("was", f"{event.target} since {iso(event.at)} UTC") for event in deployment.store.history(row.id)),
     ]
     say(f"instance {row.id}")
     for line in columns_of(lines):

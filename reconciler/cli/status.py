@@ -34,7 +34,9 @@ def status(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
             return
         _print_pools(deployment)
         _print_submissions(deployment, everything=everything)
-        _print_instances(deployment, deployment.store.instances(include_final=everything))
+        if rows := deployment.store.instances(include_final=everything):
+            say()
+            _print_instances(deployment, rows, cloud_ids=False)
 
 
 @command("pools", "reconcile pools", "reconcile pools --json")
@@ -75,7 +77,7 @@ def instances(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
         if as_json:
             print_json([instance_json(row) for row in rows])
         elif rows:
-            _print_instances(deployment, rows)
+            _print_instances(deployment, rows, cloud_ids=True)
         else:
             say("no machines")
 
@@ -192,15 +194,22 @@ def scores(attempt: "Attempt | None", most: int = _MANY_SCORES) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in list(found.items())[:most])
 
 
-def _print_instances(deployment: "Deployment", rows: Sequence["Instance"]) -> None:
-    if not rows:
-        return
-    now = deployment.store.now()
-    say()
+def _print_instances(deployment: "Deployment", rows: Sequence["Instance"], *, cloud_ids: bool) -> None:
+    now, busy = deployment.store.now(), _busy(deployment)
     lines = [
-        (row.id, row.pool, row.type, state_cell(row.state), lasting(now - row.since), row.cloud_id or "-",
-         row.reason or row.last_error)
+        (row.id, row.pool, row.type, state_cell(row.state), lasting(now - row.since),
+         *([row.cloud_id or "-"] if cloud_ids else []), row.reason or row.last_error or busy.get(row.id, ""))
         for row in rows
     ]  # fmt: skip
-    columns = ("INSTANCE", "POOL", "TYPE", "STATE", "FOR", "CLOUD ID", "WHAT")
+    columns = ("INSTANCE", "POOL", "TYPE", "STATE", "FOR", *(["CLOUD ID"] if cloud_ids else []), "WHAT")
     show(table(columns, lines, fold=("INSTANCE", "CLOUD ID", "WHAT")))
+
+
+def _busy(deployment: "Deployment") -> Mapping[str, str]:
+    """Instance → what is on it."""
+    recorded = deployment.recorded()
+    on: dict[str, list[str]] = {}
+    for row in recorded.submissions.values():
+        if attempt := recorded.attempts.get(row.attempt_id):
+            on.setdefault(attempt.instance_id, []).append(row.label)
+    return {instance: ", ".join(labels) for instance, labels in on.items()}

@@ -1,4 +1,4 @@
-"""Which clouds there are. A new one is its file, a line here, its options in spec/options.py, and a line in its test."""
+"""Which clouds there are. A new one is its file, a line here, and its options in spec/options.py."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

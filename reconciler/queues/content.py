@@ -52,7 +52,7 @@ def check_name(name: str) -> None:
     if len(name) > LONGEST_NAME:
         raise InvalidSubmissionError(f"the name {printable(name, 40)} has {len(name)} characters; give it at most 100")
     if name.endswith(".csv"):
-        raise InvalidSubmissionError(f"{name} ends like a score table, which lies among the results too; leave out .csv")
+        raise InvalidSubmissionError(f"{name} ends like a score table, which lies among the results; drop .csv")
     if not _NAME.fullmatch(name):
         raise InvalidSubmissionError(
             f"{printable(name, 60)!r} cannot name a submission: use letters, digits, `.`, `_`, `+` and `-`, "

@@ -1,5 +1,6 @@
 """The local cloud's own ways: boot time, late answers, what becomes of broken files, and its way in."""
 
+import asyncio
 import shutil
 import time
 from pathlib import Path
@@ -244,7 +245,7 @@ def test_a_job_that_runs_is_gone_with_its_machine(cloud: LocalCloud, tmp_path: P
         command = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' & sleep 1000"
         await host.start(Job(id="a.1", command=command, runs_in=Folder.HOME), boot_id=boot_id)
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            pass
+            await asyncio.sleep(0.01)
         return int((tmp_path / "pid").read_text())
 
     pid = run(start())

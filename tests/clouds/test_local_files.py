@@ -77,7 +77,7 @@ def test_two_may_remove_one_tree(tmp_path: Path) -> None:
     top = tmp_path / "top"
     for number in range(200):
         (top / f"{number % 7}" / f"{number % 11}" / f"{number}").mkdir(parents=True)
-        (top / f"{number % 7}" / f"{number}").write_text("x")
+        (top / f"{number % 7}" / f"file{number}").write_text("x")
     problems: list[BaseException] = []
 
     def work() -> None:

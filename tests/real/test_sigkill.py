@@ -21,7 +21,7 @@ controller: killed
 database: {database}
 pools: pools/
 results: results/
-interval: 500ms
+interval: 1s
 queue: {{folder: submissions/, pool: local}}
 """
 

@@ -1,8 +1,7 @@
 """History replays: after whatever happened to a row, its history leads to what the row is."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import asdict, evolve
@@ -17,6 +16,9 @@ from reconciler.store.replay import replay
 from reconciler.store.store import Store
 from reconciler.store.tables import LIFECYCLES
 from reconciler.store.telling import TOLD, TOLD_OF_ATTEMPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BIRTHS = {"submissions": SUBMISSION, "instances": INSTANCE, "deliveries": DELIVERY}
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)

@@ -121,7 +121,7 @@ INDEXES = (
 
 def upgrade() -> None:
     """Create everything."""
-    counter = "INTEGER PRIMARY KEY" if op.get_bind().dialect.name == "sqlite" else "BIGSERIAL PRIMARY KEY"
+    counter = "INTEGER NOT NULL PRIMARY KEY" if op.get_bind().dialect.name == "sqlite" else "BIGSERIAL PRIMARY KEY"
     for statement in TABLES:
         op.execute(statement.replace("{counter}", counter))
     for statement in INDEXES:
