@@ -75,7 +75,7 @@ def running(made: Deployment) -> Iterator[Store]:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         try:
-            wait_until(lambda: _is_warm(store), "every machine is ready", process)
+            wait_until(lambda: _is_warm(store), "every machine is ready")
             yield store
         finally:
             process.send_signal(signal.SIGTERM)
@@ -85,13 +85,13 @@ def running(made: Deployment) -> Iterator[Store]:
                 asyncio.run(cloud.terminate(ids))
 
 
-def wait_until(done: Callable[[], bool], what: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Look until it is done. Raises RuntimeError when it takes too long, or when the program ended."""
-    give_up = time.monotonic() + PATIENCE
+def wait_until(done: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
+    """Look every tenth of a second until it is done. Raises RuntimeError after `patience` seconds."""
+    give_up = time.monotonic() + patience
     while not done():
-        if time.monotonic() > give_up or (process is not None and process.poll() is not None):
-            raise RuntimeError(f"waited in vain: {what}")
-        time.sleep(0.05)
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"waited in vain until {what}")
+        time.sleep(0.1)
 
 
 def _is_warm(store: Store) -> bool:

@@ -160,7 +160,9 @@ class Loop:
         case = self._case(recorded, observed)
         decision = decide(case)
         wanted = (*steps, *decision.steps)
-        applied = await self.db(self.store.apply, wanted, now=recorded.now, by=self.me) if wanted else ()
+        for fault in decision.broken:
+            log.error("%s could not be decided: %s", *fault.split(": ", 1))
+        applied = await self._record(wanted, recorded.now) if wanted else ()
         self.runner.forget(taken)
         for step, done in zip(wanted, applied, strict=True):
             log.info("%s%s", step.why, "" if done else " (stale: left to a later pass)")
@@ -175,6 +177,17 @@ class Loop:
         )  # fmt: skip
         self.tell(passed)
         return passed
+
+    async def _record(self, steps: Sequence[Step], now: float) -> Sequence[bool]:
+        """Write all steps. One that no lifecycle allows is a fault of ours; it is named, and stops no other."""
+        try:
+            written: Sequence[bool] = await self.db(self.store.apply, steps, now=now, by=self.me)
+        except ValueError as error:
+            if len(steps) == 1:
+                log.error("%s cannot be written: %s", steps[0].why, error)
+                return (False,)
+            written = [done for step in steps for done in await self._record((step,), now)]
+        return written
 
     async def _read(self, hosts: Mapping[str, Heard | Silence], *, full: bool) -> tuple[Recorded, Observed]:
         """Clouds are listed before the database is read, so that a machine without a row has none."""
@@ -222,7 +235,8 @@ class Loop:
         interval = self.source.desired().config.interval
         wait = min(interval, max(0.01, passed.decision.wake_at - self.clock()), 1.0 if self._unsettled_queue else 1e9)
         try:
-            await asyncio.wait_for(self.woken.wait(), wait)
+            async with asyncio.timeout(wait):  # wait_for of Python 3.11 may swallow a cancellation
+                await self.woken.wait()
         except TimeoutError:
             return  # it is time for a pass anyway
 

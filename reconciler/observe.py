@@ -5,6 +5,7 @@ milliseconds; `ask_all` asks each once, for a pass that must not wait.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import Factory, define
@@ -17,12 +18,23 @@ from reconciler.model.offer import Listing, Machine, Place
 from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Heard, Recorded, Silence
 
+log = logging.getLogger(__name__)
+
 PATIENCE = 20.0  # seconds for a cloud or a host to answer a question that needs no waiting
 LONG_POLL = 50.0  # seconds that a host may keep a long poll open
 PROBES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)  # seconds between failed probes; the last repeats
 
+# What may well happen when one asks somebody far away. Anything else is a fault of ours, and says as little about them.
+FORESEEN = (CloudError, UnreachableError, HostRefusedError, TimeoutError, OSError)
+
 Clouds = Callable[[Place], Cloud]
 Clock = Callable[[], float]
+
+
+def _said(error: Exception, doing: str) -> str:
+    if not isinstance(error, FORESEEN):
+        log.error("%s failed in a way that nobody foresaw", doing, exc_info=error)
+    return str(error) or "no answer"
 
 
 async def listings(places: Iterable[Place], clouds: Clouds, owner: Owner) -> tuple[Listing, ...]:
@@ -30,9 +42,10 @@ async def listings(places: Iterable[Place], clouds: Clouds, owner: Owner) -> tup
 
     async def one(place: Place) -> Listing:
         try:
-            return await asyncio.wait_for(clouds(place).listing(owner), PATIENCE)
-        except (CloudError, TimeoutError, OSError) as error:
-            return Listing(place=place, complete=False, error=str(error) or "no answer")
+            async with asyncio.timeout(PATIENCE):
+                return await clouds(place).listing(owner)
+        except Exception as error:
+            return Listing(place=place, complete=False, error=_said(error, f"listing {place.cloud}"))
 
     return tuple(await asyncio.gather(*(one(place) for place in places)))
 
@@ -49,9 +62,10 @@ async def lookups(recorded: Recorded, seen: Sequence[Listing], clouds: Clouds) -
     found: dict[str, Machine | None] = {}
     for place, ids in missing.items():
         try:
-            found |= await asyncio.wait_for(clouds(place).lookup(ids), PATIENCE)
-        except (CloudError, TimeoutError, OSError):
-            continue  # unknown stays unknown
+            async with asyncio.timeout(PATIENCE):
+                found |= await clouds(place).lookup(ids)
+        except Exception as error:  # unknown stays unknown
+            log.info("%s could not be asked by id: %s", place.cloud, _said(error, f"asking {place.cloud}"))
     return found
 
 
@@ -68,9 +82,10 @@ async def ask_all(
     async def one(row: Instance) -> tuple[str, Heard | Silence]:
         asked = clock()
         try:
-            report = await asyncio.wait_for(hosts(row).report(), PATIENCE)
-        except (UnreachableError, HostRefusedError, TimeoutError, OSError) as error:
-            return row.id, Silence(error=str(error) or "no answer", at=clock())
+            async with asyncio.timeout(PATIENCE):
+                report = await hosts(row).report()
+        except Exception as error:
+            return row.id, Silence(error=_said(error, f"asking {row.id}"), at=clock())
         return row.id, Heard(report=report, asked=asked)
 
     return dict(await asyncio.gather(*(one(row) for row in rows)))
@@ -90,7 +105,7 @@ class Watch:
         """Watch these hosts and no others. One whose address changed is watched anew."""
         wanted = {row.id: row for row in rows}
         for instance_id, (address, task) in list(self.tasks.items()):
-            if instance_id not in wanted or wanted[instance_id].address != address:
+            if instance_id not in wanted or wanted[instance_id].address != address or task.done():
                 task.cancel()
                 del self.tasks[instance_id]
                 self.latest.pop(instance_id, None)
@@ -120,9 +135,10 @@ class Watch:
             asked = self.clock()
             try:
                 wait = LONG_POLL if mark else 0.0
-                report = await asyncio.wait_for(self.hosts(row).report(wait=wait, mark=mark), wait + PATIENCE)
-            except (UnreachableError, HostRefusedError, TimeoutError, OSError) as error:
-                self.latest[row.id] = Silence(error=str(error) or "no answer", at=self.clock())
+                async with asyncio.timeout(wait + PATIENCE):  # wait_for of Python 3.11 may swallow a cancellation
+                    report = await self.hosts(row).report(wait=wait, mark=mark)
+            except Exception as error:
+                self.latest[row.id] = Silence(error=_said(error, f"asking {row.id}"), at=self.clock())
                 mark = ""
                 self.wake()
                 await asyncio.sleep(PROBES[min(failures, len(PROBES) - 1)])

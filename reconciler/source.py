@@ -24,6 +24,8 @@ from reconciler.spec.values import Config, Pool
 
 log = logging.getLogger(__name__)
 
+TICK = 1e-6  # seconds between submissions of one reading: first in, first out needs an order
+
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
@@ -144,7 +146,7 @@ class FileSource:
                     steps.append(Step((out,), f"{one.submission.label}: its folder changed"))
                 label = await self.db(self.known.next_label, one.entry.name, taken)
                 taken.add(label)
-                steps.append(self._birth(one.entry, label, reading.queue, recorded.now))
+                steps.append(self._birth(one.entry, label, reading.queue, recorded.now + len(steps) * TICK))
         return steps, bool(reading.unsettled)
 
     def _birth(self, entry: Entry, label: str, queue: str, now: float) -> Step:

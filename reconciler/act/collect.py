@@ -45,7 +45,11 @@ async def cancel(rows: Sequence[Submission], world: World) -> Sequence[Done | Fa
 
 async def end(host: Host, attempt_id: str) -> JobReport:
     """The agent's last word on an attempt. Raises UnreachableError while something of it is left."""
-    report = await host.kill(attempt_id)
+    try:
+        report = await host.kill(attempt_id)
+    except HostRefusedError:  # a machine whose home was lost has no agent to say that nothing is left
+        await host.install()
+        report = await host.kill(attempt_id)
     if not report.over:
         raise UnreachableError(f"processes of {attempt_id} do not end")
     return report

@@ -13,7 +13,7 @@ from reconciler.cli.printing import lasting, when
 from reconciler.decide.case import Desired, slots_taken
 from reconciler.decide.deadlines import MARGIN, deadline
 from reconciler.decide.demand import SERVES
-from reconciler.decide.instances import setup_scope
+from reconciler.decide.holds import setup_scope
 from reconciler.decide.settled import stuck
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION

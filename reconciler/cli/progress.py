@@ -81,6 +81,7 @@ class Display:
     _console: "Console" = field(factory=console)
     _passed: Passed | None = None
     _at: float = 0.0  # when the last pass was, by our own clock
+    _waiting: dict[str, float] = Factory(dict)  # pool → since when something is queued there, as far as we saw
     _live: "Live | None" = None
 
     def __enter__(self) -> "Display":
@@ -100,6 +101,8 @@ class Display:
     def tell(self, passed: Passed) -> None:
         """Take a pass into the picture, and print what ended in it."""
         self._passed, self._at = passed, self.now()
+        queued = [pool for pool, waiting in passed.recorded.waiting.items() if waiting.ready]
+        self._waiting = {pool: self._waiting.get(pool, passed.recorded.now) for pool in queued}
         for change in loud(passed):
             if change.table == "submissions" and change.target in ENDS:
                 self.done[change.target] = self.done.get(change.target, 0) + 1
@@ -116,7 +119,7 @@ class Display:
             return Group(cell("starting …"))
         now = passed.recorded.now + (self.now() - self._at)
         width = self._console.width
-        return Group(*(_cut(line, width) for line in [self._numbers(passed), *_rows(passed, now)]))
+        return Group(*(_cut(line, width) for line in [self._numbers(passed), *_rows(passed, now, self._waiting)]))
 
     def _numbers(self, passed: Passed) -> "Text":
         waiting = passed.recorded.waiting.values()
@@ -128,13 +131,13 @@ class Display:
             self.controller,
             f"{queued} queued",
             *(f"{running[state]} {state}" for state in SUBMISSION.by_name if running[state]),
-            ended or "none done",
+            ended or "0 done",
             f"{machines.total()} machine{'' if machines.total() == 1 else 's'}",
         )
         return cell(" · ".join(part for part in parts if part), "bold")
 
 
-def _rows(passed: Passed, now: float) -> Iterator["Text"]:
+def _rows(passed: Passed, now: float, waiting: Mapping[str, float]) -> Iterator["Text"]:
     """Submissions on machines, then machines on their way, then what is waited for."""
     recorded = passed.recorded
     on = {row.id: recorded.attempts[row.attempt_id].instance_id for row in recorded.submissions.values()
@@ -151,7 +154,7 @@ def _rows(passed: Passed, now: float) -> Iterator["Text"]:
     yield from lines[:MOST_ROWS]
     if len(lines) > MOST_ROWS:
         yield cell(f"  … and {len(lines) - MOST_ROWS} more", "dim")
-    for why in _awaited(passed, now):
+    for why in _awaited(passed, now, waiting):
         yield cell(f"  waiting: {why}", "yellow")
 
 
@@ -167,8 +170,10 @@ def _line(name: str, state: str, lasted: float, what: str) -> "Text":
     )
 
 
-def _awaited(passed: Passed, now: float) -> Iterator[str]:
-    """Holds that are in force, submissions held back, and what is set aside."""
+def _awaited(passed: Passed, now: float, since: Mapping[str, float]) -> Iterator[str]:
+    """Queues and since when, holds that are in force, submissions held back, and what is set aside."""
+    for pool, begun in since.items():
+        yield f"{passed.recorded.waiting[pool].ready} of pool {pool} for a free slot, for {lasting(now - begun)}"
     for hold in passed.recorded.holds:
         if hold.until > now:
             yield f"{hold.reason}, for {lasting(hold.until - now)} more"

@@ -50,11 +50,13 @@ def run(ctx: click.Context, mode: Mode, *, quiet: bool) -> int:
     if mode is Mode.DRY_RUN:
         return _dry_run(config)
     store = open_store(config)
+    before = signal.getsignal(signal.SIGINT)
     try:
         with progress(quiet=quiet, controller=config.controller, done=_done(store)) as shown:
             passed = asyncio.run(_run(mode, config, specs, store, shown))
         return _tell(mode, Deployment(config=config, desired=specs.desired(), store=store), passed, quiet=quiet)
     finally:
+        signal.signal(signal.SIGINT, before)
         store.close()
 
 
@@ -84,10 +86,10 @@ async def _unless_stopped(work: Coroutine[Any, Any, Passed | None]) -> Passed | 
     asked: list[int] = []
 
     def on_signal(number: int) -> None:
-        if asked and number == signal.SIGINT:
-            _end_now()
         asked.append(number)
         task.cancel()
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, _end_now)  # heard at once, whatever the loop waits for
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)
@@ -99,7 +101,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, Passed | None]) -> Passed | 
         return None
 
 
-def _end_now() -> None:
+def _end_now(*_: object) -> None:
     """End without any ado: whatever was in flight is found again at the next start."""
     if sys.stdout.isatty():
         sys.stdout.write(_SHOW_CURSOR)

@@ -132,7 +132,8 @@ def retry(ctx: click.Context, names: Sequence[str], *, deliveries: bool) -> None
         if deliveries:
             ids = [row.id for row in rows]
             given_up = deployment.store.deliveries(submission_ids=ids, states=["given up"])
-            say(f"{api.retry_deliveries(deployment.store, given_up)} deliveries are tried again")
+            count = api.retry_deliveries(deployment.store, given_up)
+            say(f"{count} {'delivery is' if count == 1 else 'deliveries are'} tried again")
             return
         for row in rows:
             born = api.retry(deployment.config, deployment.store, row)

@@ -16,7 +16,7 @@ from pathlib import Path
 from attrs import frozen
 
 MARK = b"RECONCILER_MACHINE="
-ENOUGH = 5  # looks in a row that found nothing: one can be dodged by a process that forks just then and ends
+ENOUGH = 3  # looks in a row that found nothing: one can be dodged by a process that forks just then and ends
 PATIENCE = 10.0  # seconds: SIGKILL is not refused, but a process that waits for a broken disk hears it late
 
 

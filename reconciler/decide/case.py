@@ -101,6 +101,14 @@ class Draft:
     orphans: list[Orphan] = Factory(list)
     halted: set[Place] = Factory(set)  # too much vanished at once: nothing is bought or ended there
     wake_at: float = float("inf")
+    broken: list[str] = Factory(list)
+
+    def decide(self, table: str, row_id: str, how: Callable[[], Step | None]) -> None:
+        """Take what one row's decision says. A row that cannot be decided is named, and stops no other."""
+        try:
+            self.add(how(), (table, row_id))
+        except Exception as error:
+            self.broken.append(f"{table}/{row_id}: {type(error).__name__}: {error}")
 
     def add(self, step: Step | None, *rows: tuple[str, str]) -> None:
         """Take a step, and mark rows as touched by it."""
@@ -124,4 +132,5 @@ class Decision:
     steps: tuple[Step, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     halted: frozenset[Place] = frozenset()
+    broken: tuple[str, ...] = ()  # rows and pools that could not be decided, and why: a fault of this program
     wake_at: float = float("inf")

@@ -1,6 +1,7 @@
 """One decision: what each room of this package has to say, in an order in which the outside world comes first."""
 
 from reconciler.decide.case import Case, Decision, Draft
+from reconciler.decide.holds import forget
 from reconciler.decide.instances import instances
 from reconciler.decide.orphans import orphans
 from reconciler.decide.placement import placement
@@ -23,6 +24,7 @@ def decide(case: Case) -> Decision:
     specs(case, draft)
     placement(case, draft)
     pools(case, draft)
+    forget(case, draft)
     for waiting in case.recorded.waiting.values():
         if waiting.next_due is not None:
             draft.due(waiting.next_due)
@@ -31,4 +33,5 @@ def decide(case: Case) -> Decision:
         orphans=tuple(draft.orphans),
         halted=frozenset(draft.halted),
         wake_at=draft.wake_at,
+        broken=tuple(draft.broken),
     )

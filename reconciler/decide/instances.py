@@ -5,27 +5,27 @@ Sizes, idleness and drift are for pools.py: here is only what the outside world 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from reconciler.decide.case import Case, Draft
 from reconciler.decide.deadlines import deadline
-from reconciler.decide.faults import POLICIES, held_until
+from reconciler.decide.faults import POLICIES
+from reconciler.decide.holds import became_ready, never_ready, refused
 from reconciler.decide.moves import can, move_instance, note, strike
-from reconciler.decide.sightings import Sightings, is_over, place_of, scope_of, sight, vanishing
+from reconciler.decide.sightings import Sightings, is_over, place_of, sight, vanishing
 from reconciler.lifecycle.instance import INSTANCE
-from reconciler.model.change import Delete, Replace, Step, Write
+from reconciler.model.change import Replace, Step, Write
 from reconciler.model.job import JobState
 from reconciler.model.offer import Fault, Machine, MachineState
-from reconciler.model.rows import Hold, Instance
+from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Done, Failed, Heard, Silence
 from reconciler.spec.values import Deadlines
 
 SILENT = "silent: "  # begins the last error of a host whose probes fail
 SILENCE_COUNT = 5  # failed probes in a row, and as long as the pool's deadline for silence, end a machine
-SETUP_HOLD = 60.0  # seconds before another machine is bought after one never became ready; doubles
-SETUP_HOLD_MOST = 3600.0
 
 
 @frozen
@@ -63,11 +63,17 @@ def instances(case: Case, draft: Draft) -> None:
         view = View(case, seen, row, seen.machine(row), case.observed.hosts.get(row.id))
         if place_of(row) in draft.halted and seen.is_unknown(row) and place_of(row) not in agreed:
             continue
-        step = next(filter(None, (rule(view) for rule in RULES)), None)
-        draft.add(step, ("instances", row.id))
-        if step is None:
-            draft.due(deadline(INSTANCE, row.state, row.since, view.deadlines))
-            draft.due(row.not_before if row.not_before > case.now else float("inf"))
+        draft.decide("instances", row.id, partial(_next, view, draft))
+
+
+def _next(view: View, draft: Draft) -> Step | None:
+    """The step of the first rule that has something to say; else when to look again."""
+    row = view.row
+    step = next(filter(None, (rule(view) for rule in RULES)), None)
+    if step is None:
+        draft.due(deadline(INSTANCE, row.state, row.since, view.deadlines))
+        draft.due(row.not_before if row.not_before > view.case.now else float("inf"))
+    return step
 
 
 def _ended(view: View) -> Step | None:
@@ -119,7 +125,7 @@ def _did(view: View, done: Done) -> Step | None:
     if done.event == "bound":
         return view.step("bound", "bought", **done.sets)
     if done.event == "unfilled":
-        hold = _hold(view, Fault.CAPACITY, "fewer machines than asked for")
+        hold = refused(view.case, view.row, Fault.CAPACITY, "fewer machines than asked for")
         return view.step("unfilled", "capacity", hold, reason="capacity")
     if done.event == "gone":
         return view.step("gone", view.row.reason, reason=view.row.reason)
@@ -127,19 +133,9 @@ def _did(view: View, done: Done) -> Step | None:
 
 
 def _refused(view: View, failed: Failed) -> Step:
-    hold = _hold(view, failed.fault, failed.message)
+    hold = refused(view.case, view.row, failed.fault, failed.message)
     return view.step("refused", f"{failed.fault}: {failed.message}", hold, reason=str(failed.fault),
                      last_error=failed.message)  # fmt: skip
-
-
-def _hold(view: View, fault: Fault, why: str) -> Replace:
-    """Remember that this offer was refused; an earlier refusal makes the hold longer."""
-    row = view.row
-    key = (scope_of(place_of(row)), row.type, row.market, row.zone)
-    before = next((h for h in view.case.recorded.holds if (h.scope, h.type, h.market, h.zone) == key), None)
-    strikes = before.strikes + 1 if before else 1
-    until = held_until(fault, strikes, view.case.now)
-    return Replace("holds", Hold(*key, until, strikes, f"{fault}: {why}"))
 
 
 def _stopped_or_running(view: View) -> Step | None:
@@ -186,21 +182,10 @@ def _setup(view: View, host: Heard) -> Step | None:
     if job is None or not job.over:
         return None
     if job.state is JobState.EXITED and job.exit_code == 0:
-        scope = setup_scope(view.row.pool, view.row.spec_hash)
-        held = [Delete("holds", hold) for hold in view.case.recorded.holds if hold.scope == scope]
-        return view.step("prepared", "prepared", *held, reason="")
+        return view.step("prepared", "prepared", *became_ready(view.case, view.row), reason="")
     why = f"exit code {job.exit_code}" if job.state is JobState.EXITED else str(job.cause or job.state)
-    return view.step("setup_failed", f"setup failed: {why}", _setup_hold(view, f"setup failed: {why}"),
+    return view.step("setup_failed", f"setup failed: {why}", never_ready(view.case, view.row, f"setup failed: {why}"),
                      reason="setup failed", last_error=f"setup: {why}")  # fmt: skip
-
-
-def _setup_hold(view: View, why: str) -> Replace:
-    """No new machine of this very spec for a while: what failed once would fail again and cost money each time."""
-    scope = setup_scope(view.row.pool, view.row.spec_hash)
-    before = next((hold for hold in view.case.recorded.holds if hold.scope == scope), None)
-    strikes = before.strikes + 1 if before else 1
-    until = view.case.now + min(SETUP_HOLD_MOST, SETUP_HOLD * 2.0 ** min(strikes - 1, 10))
-    return Replace("holds", Hold(scope, "", "", "", until, strikes, why))
 
 
 def _silent(view: View) -> Step | None:
@@ -225,18 +210,13 @@ def _overdue(view: View) -> Step | None:
     if deadline(INSTANCE, row.state, row.since, view.deadlines) > case.now or not can(INSTANCE, row.state, "overdue"):
         return None
     reason = row.reason if row.state == "draining" and row.reason else f"{row.state} took too long"
-    hold = (_setup_hold(view, reason),) if row.state in ("booting", "preparing") else ()
+    hold = (never_ready(view.case, view.row, reason),) if row.state in ("booting", "preparing") else ()
     return view.step("overdue", reason, *hold, reason=reason)
 
 
 def setup_job(row: Instance) -> str:
     """The agent's name for an instance's setup; the same setup is never run twice on one machine."""
     return f"setup-{row.id}-{row.spec_hash}"
-
-
-def setup_scope(pool: str, spec_hash: str) -> str:
-    """The scope under which machines that never became ready are remembered; an edited spec starts afresh."""
-    return f"pool:{pool}:{spec_hash}"
 
 
 # The cloud's word before the host's, an answer before an observation of the same, silence and deadlines last.

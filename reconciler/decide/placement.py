@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 from reconciler.decide.case import Case, Desired, Draft, slots_taken
 from reconciler.decide.moves import move_submission
@@ -53,7 +54,11 @@ def placement(case: Case, draft: Draft) -> None:
         if chosen is None:
             continue
         version = bumped.get(chosen.id, chosen.version)
-        draft.add(_place(case, row, chosen, version, wish.pool), ("submissions", row.id), ("instances", chosen.id))
+        before = len(draft.steps)
+        draft.decide("submissions", row.id, partial(_place, case, row, chosen, version, wish.pool))
+        if len(draft.steps) == before:
+            continue
+        draft.touched.add(("instances", chosen.id))
         bumped[chosen.id] = version + 1
         free[chosen.id] -= 1
         if not free[chosen.id]:

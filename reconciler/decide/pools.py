@@ -1,10 +1,12 @@
 """Each pool's size: what the queue needs, what the spec allows, and the difference to what is there."""
 
+from functools import partial
+
 from attrs import frozen
 
 from reconciler.decide.case import Case, Draft
 from reconciler.decide.demand import Need, wanted
-from reconciler.decide.instances import setup_scope
+from reconciler.decide.holds import setup_scope
 from reconciler.decide.letting_go import let_go
 from reconciler.decide.moves import move_instance
 from reconciler.decide.sightings import scope_of
@@ -36,13 +38,17 @@ def pools(case: Case, draft: Draft) -> None:
         if not INSTANCE.is_final(row.state):
             rows.setdefault(row.pool, []).append(row)
     for name in sorted(rows.keys() | case.desired.pools.keys()):
-        let_go(case, draft, name, rows.get(name, []))
-        pool_row = case.recorded.pools.get(name)
-        wish = case.desired.pools.get(name)
-        if wish and pool_row and draft.is_free("pools", name):
-            buying = Buying(pool_row, wish.pool, wish.spec_hash, place(wish.pool, case.desired.config))
-            if buying.place not in draft.halted:
-                _grow(case, draft, buying, rows.get(name, []))
+        draft.decide("sizes", name, partial(_size, case, draft, name, rows.get(name, [])))
+
+
+def _size(case: Case, draft: Draft, name: str, rows: list[Instance]) -> None:
+    let_go(case, draft, name, rows)
+    pool_row = case.recorded.pools.get(name)
+    wish = case.desired.pools.get(name)
+    if wish and pool_row and draft.is_free("pools", name):
+        buying = Buying(pool_row, wish.pool, wish.spec_hash, place(wish.pool, case.desired.config))
+        if buying.place not in draft.halted:
+            _grow(case, draft, buying, rows)
 
 
 def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance]) -> None:

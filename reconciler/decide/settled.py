@@ -4,7 +4,7 @@ from attrs import frozen
 
 from reconciler.decide.case import Desired
 from reconciler.decide.demand import SERVES
-from reconciler.decide.instances import setup_scope
+from reconciler.decide.holds import setup_scope
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.table import Kind
 from reconciler.model.rows import Hold

@@ -6,6 +6,7 @@ stopped or gone. Everything that ends on a host that answers goes through collec
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -71,14 +72,19 @@ def submissions(case: Case, draft: Draft) -> None:
         if attempt is None:  # a row of a version that we cannot read: left alone
             continue
         view = View(case, row, attempt, case.recorded.instances.get(attempt.instance_id))
-        step = next(filter(None, (rule(view) for rule in RULES)), None)
-        draft.add(step, ("submissions", row.id))
-        if step is None:
-            _end_wedged_machine(view, draft)
-            draft.due(view.due)
+        draft.decide("submissions", row.id, partial(_next, view, draft))
     for row in case.recorded.wishes:
         cancel = move_submission(case, row, "cancel", reason=Outcome.CANCELLED)
         draft.add(Step((cancel,), f"{row.label}: cancelled"), ("submissions", row.id))
+
+
+def _next(view: View, draft: Draft) -> Step | None:
+    """The step of the first rule that has something to say; else when to look again."""
+    step = next(filter(None, (rule(view) for rule in RULES)), None)
+    if step is None:
+        _end_wedged_machine(view, draft)
+        draft.due(view.due)
+    return step
 
 
 def _machine_gone(view: View) -> Step | None:

@@ -269,15 +269,14 @@ survey() { # sets lines, count and mark: how many jobs are over, and which are n
 
 listen() { # CENTISECONDS: from here on, a wake-up is kept for us in descriptor 4, which ends after that time
     if [ -z "$fifo" ]; then
-        mkdir -p "$waiters"
+        [ -d "$waiters" ] || mkdir -p "$waiters"
         for waiter in "$waiters"/*; do
             [ -d "/proc/${waiter##*/}" ] || rm -f "$waiter"
         done
         fifo=$waiters/$$
         trap 'rm -f "$fifo"; kill "$sleeper" 2>/dev/null' EXIT
         trap 'exit 143' HUP INT TERM
-        rm -f "$fifo"
-        mkfifo "$fifo" || die 4 "cannot make $fifo"
+        mkfifo "$fifo" 2>/dev/null || { rm -f "$fifo" && mkfifo "$fifo"; } || die 4 "cannot make $fifo"
     fi
     seconds "$1"
     # The sleep holds the only writing end that stays, so that reading ends with it.
@@ -323,7 +322,7 @@ cmd_report() { # [--wait SECONDS] [--mark MARK]
 # --- start -----------------------------------------------------------------------------------------------------------
 
 receive() { # unpacks standard input into $upload; what an upload that was cut off left behind goes too
-    mkdir -p "$jobs" "$root/uploads" || die 4 "cannot write to $root"
+    [ -d "$jobs" ] && [ -d "$root/uploads" ] || mkdir -p "$jobs" "$root/uploads" || die 4 "cannot write to $root"
     for leftover in "$root/uploads"/*; do
         [ -d "/proc/${leftover##*.}" ] || rm -rf "$leftover"
     done
@@ -341,12 +340,14 @@ cmd_start() { # JOB BOOT_ID < tar
     [ "${2:-}" = "$boot" ] || die 3 "this machine is on another boot ($boot)"
     if [ ! -d "$dir" ]; then
         receive
+        read_clock
+        {
+            printf '%s\n' "$boot $now" >"$upload/born"
+            printf '%300s\n' '' >"$upload/spare.stop"
+            printf '%300s\n' '' >"$upload/spare.exit"
+        } 2>/dev/null || die 4 "cannot write to $root"
         if mkdir "$dir" 2>/dev/null; then
-            read_clock
-            publish born "$boot $now"
-            printf '%300s\n' '' >"$dir/spare.stop"
-            printf '%300s\n' '' >"$dir/spare.exit"
-            mv "$upload/spec" "$upload/work" "$dir/" || die 4 "cannot write to $dir"
+            mv "$upload/born" "$upload"/spare.* "$upload/spec" "$upload/work" "$dir/" || die 4 "cannot write to $dir"
             $detach sh "$0" supervise "$job" </dev/null >/dev/null 2>&1 &
         fi
         [ -d "$dir" ] || die 4 "cannot make $dir"
@@ -389,7 +390,9 @@ guard() { # runs beside the command: samples memory, and enforces the time limit
         if ! wait "$sleeper"; then sleep "$whole" & sleeper=$!; wait "$sleeper"; fi
         sample_memory
         if [ -z "$pids" ] && ! kill -0 $$ 2>/dev/null; then return; fi
-        [ "$interval" -ge 500 ] || interval=$((interval * 2))
+        # After 0.1, 0.5, 2 and 7 s, then every 5 s: looking costs more than many a short job does.
+        [ "$interval" -ge 500 ] || interval=$((interval * 4))
+        [ "$interval" -le 500 ] || interval=500
         read_clock
     done
 }
@@ -446,8 +449,8 @@ cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment say
 
 cmd_kill() { # JOB: also one that has not come yet, which then never will
     use_job "${1:-}"
-    mkdir -p "$jobs" || die 4 "cannot write to $root"
-    if ! mkdir "$dir" 2>/dev/null; then [ -d "$dir" ] || die 4 "cannot make $dir"; fi
+    [ -d "$jobs" ] || mkdir -p "$jobs" || die 4 "cannot write to $root"
+    [ -d "$dir" ] || mkdir "$dir" 2>/dev/null || [ -d "$dir" ] || die 4 "cannot make $dir"
     judge
     case $line in
     "$job starting "* | "$job running "*)
@@ -501,15 +504,16 @@ make_box() { # sets box: a folder for lists; a job may have filled its disk
         (umask 077 && mkdir "$box") 2>/dev/null || continue
         trap 'rm -rf "$box"' EXIT
         trap 'exit 143' HUP INT TERM
-        if dd if=/dev/zero of="$box/probe" bs=65536 count=16 2>/dev/null; then rm -f "$box/probe"; return; fi
+        if dd if=/dev/zero of="$box/probe" bs=65536 count=16 2>/dev/null; then : >"$box/probe"; return; fi
         rm -rf "$box"
     done
     die 4 "no space for the list of what to send"
 }
 
 size_of() { # FILE; sets size
-    # shellcheck disable=SC2012 # of names we know; POSIX has no other way to ask for a size
-    size=$(ls -dln "$1" | awk '{ print $5 }')
+    # shellcheck disable=SC2012,SC2046 # of names we know; POSIX has no other way to ask for a size
+    set -- $(ls -dln "$1")
+    size=$5
 }
 
 pack_log() {
@@ -589,8 +593,10 @@ cmd_pack() { # JOB > tar, tar, ...: log, the outputs, and at last `refused`, wit
             (cd "$dir" && as_arguments <"$box/names" | LC_ALL=C xargs tar -cf -) || die 4 "cannot send the outputs"
         fi
     fi
-    awk 'NR <= 100 { print } END { if (NR > 100) print NR - 100 " more: not listed" }' "$box/refused" >"$box/list"
-    mv "$box/list" "$box/refused"
+    if [ -s "$box/refused" ]; then
+        awk 'NR <= 100 { print } END { if (NR > 100) print NR - 100 " more: not listed" }' "$box/refused" >"$box/list"
+        mv "$box/list" "$box/refused"
+    fi
     (cd "$box" && tar -cf - refused) || die 4 "cannot send what was refused"
 }
 

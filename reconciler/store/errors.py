@@ -54,7 +54,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "55P03": _LOCKED,  # lock_not_available
         "25006": _READ_ONLY,  # read_only_sql_transaction
         "53100": _FULL,  # disk_full
-        "42501": _Kind("the role may not do this; grant it the schema", usage=True),  # insufficient_privilege
+        "42501": _Kind("the role may not do this; nothing was written. Grant it the schema"),  # insufficient_privilege
     }
 )
 

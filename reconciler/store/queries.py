@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import Select, func, literal, or_, select, text
 
-from reconciler.model.offer import Place
 from reconciler.model.rows import (
     Attempt,
     Delivery,
@@ -83,11 +82,6 @@ class Queries:
         """An instance by its id, or by the cloud's; None for none."""
         statement = select(INSTANCES).where(or_(INSTANCES.c.id == instance_id, INSTANCES.c.cloud_id == instance_id))
         return next((Instance(*row) for row in self._all(statement)), None) if instance_id else None
-
-    def places(self) -> list[Place]:
-        """Where live rows have machines, whatever the pools' files say now."""
-        statement = select(INSTANCES.c.cloud, INSTANCES.c.place).where(text(LIVE_INSTANCES)).distinct()
-        return [Place(cloud=cloud, settings=settings) for cloud, settings in self._all(statement)]
 
     def attempts_of(self, submission_ids: Collection[str]) -> list[Attempt]:
         """Every attempt of these submissions, by submission, first to last."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
     text,
     true,
+    union,
     union_all,
 )
 
@@ -25,6 +26,7 @@ from reconciler.store.tables import (
     ATTEMPTS,
     CLOSED,
     DELIVERIES,
+    ENDED_INSTANCES,
     HELD,
     HOLDS,
     INSTANCES,
@@ -106,6 +108,15 @@ def facts() -> AnySelect:
     return union_all(
         select(literal("hold"), HOLDS),
         select(literal("stranger"), s.cloud, s.place, s.cloud_id, s.pool, s.seen, literal(0), s.type),
+    )
+
+
+def places(ended: ColumnElement[float]) -> AnySelect:
+    """cloud, place of rows that live, and of those that ended after a time."""
+    c = INSTANCES.c
+    return union(
+        select(c.cloud, c.place).where(text(LIVE_INSTANCES)),
+        select(c.cloud, c.place).where(text(ENDED_INSTANCES), c.since > ended),
     )
 
 

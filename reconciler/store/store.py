@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Double, literal, select
 
 from reconciler.model.change import Step
+from reconciler.model.offer import Place
 from reconciler.model.rows import Identity
 from reconciler.model.snapshot import Recorded
-from reconciler.store import load, write
+from reconciler.store import load, selects, write
 from reconciler.store.engine import Database, open_database
 from reconciler.store.opening import identify, prepare
 from reconciler.store.queries import Queries
@@ -18,6 +19,7 @@ from reconciler.store.selects import server_clock
 from reconciler.store.tables import BY_NAME
 
 PATIENCE = 30.0  # seconds to wait for another process's lock
+HELD_UP = 86400.0  # seconds for which a place is still looked at after the last row there has ended
 
 
 def _random_id() -> str:
@@ -68,6 +70,15 @@ class Store(Queries):
 
     def _now(self) -> ColumnElement[float]:
         return literal(self._clock(), Double) if self._database.is_sqlite else server_clock()
+
+    def places(self) -> list[Place]:
+        """Where machines may be, whatever the pools' files say now. Raises StoreError.
+
+        Where live rows are; and where rows ended within a day, since a call that was held up on its way may still buy.
+        """
+        with self._database.reading() as connection:
+            found: list[Any] = list(connection.execute(selects.places(self._now() - HELD_UP)))
+        return [Place(cloud=cloud, settings=settings) for cloud, settings in found]
 
     def load(self, room: load.Room, *, tokens: Collection[str] = ()) -> Recorded:
         """All that a pass needs, as of one instant. Raises StoreError.

@@ -65,6 +65,7 @@ def _beyond(lifecycle: Lifecycle, *also: str) -> str:
 
 
 LIVE_INSTANCES = _beyond(INSTANCE)
+ENDED_INSTANCES = f"state IN ({', '.join(repr(state) for state in INSTANCE.of_kind(Kind.FINAL))})"
 PLACED = _beyond(SUBMISSION, "queued")
 PENDING = _beyond(DELIVERY, "given up")
 WAITING = "state = 'queued' AND NOT cancel_wanted"
@@ -101,6 +102,7 @@ def _index(name: str, table: Table, *columns: str, where: str = "", unique: bool
 
 _index("instances_machine", INSTANCES, "token", "index", unique=True)  # a machine's name in its cloud
 _index("instances_live", INSTANCES, "id", where=LIVE_INSTANCES)
+_index("instances_ended", INSTANCES, "since", "cloud", "place", where=ENDED_INSTANCES)
 _index("submissions_label", SUBMISSIONS, "label", unique=True)
 _index("submissions_name", SUBMISSIONS, "name", "created")
 _index("submissions_source", SUBMISSIONS, "source", "source_key", "created")

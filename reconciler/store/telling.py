@@ -82,7 +82,16 @@ def birth(insert: Insert) -> dict[str, Any]:
 
 def text_of(told: Mapping[str, Any]) -> str:
     """Bindings as history keeps them."""
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return json.dumps({name: storable(value) for name, value in told.items()}, sort_keys=True, separators=(",", ":"))
+
+
+def storable(value: Any) -> Any:
+    """Text as every database takes it: what a job or a file name brought along must not stop a pass."""
+    if not isinstance(value, str):
+        return value
+    if value.isascii() and "\0" not in value:
+        return str(value)  # of an enumeration its value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
 
 
 def _only(names: frozenset[str], sets: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from reconciler.model.change import Insert, Replace, Step, Update, Write
 from reconciler.store.errors import is_duplicate
 from reconciler.store.tables import BY_NAME, HISTORY, LIFECYCLES
-from reconciler.store.telling import BIRTH, bindings, birth, check, text_of
+from reconciler.store.telling import BIRTH, bindings, birth, check, storable, text_of
 
 # What a transition clears, unless it says otherwise: what lay beside the state that it leaves.
 _CLEARED: Mapping[str, Any] = MappingProxyType(
@@ -174,15 +174,6 @@ def claim(connection: Connection, table: Table, rows: Sequence[Any], *, by: str,
         )
         mine.update(connection.execute(statement).scalars())
     return mine
-
-
-def storable(value: Any) -> Any:
-    """Text as every database takes it: what a job or a file name brought along must not stop a pass."""
-    if not isinstance(value, str):
-        return value
-    if value.isascii() and "\0" not in value:
-        return str(value)  # of an enumeration its value
-    return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
 
 
 def _batches(writes: Sequence[Write]) -> Iterator[tuple[Table, Sequence[Write]]]:

@@ -175,10 +175,14 @@ def test_a_locked_postgresql_database_is_told_after_some_patience(postgres_url: 
 
 def test_a_read_only_postgresql_database_is_told(postgres_url: str) -> None:
     store = Store.open(postgres_url, controller="tests")
-    with store.database.writing() as connection:
-        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+
+    def write() -> None:
+        with store.database.writing() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))  # as on a standby
+            connection.execute(text("DELETE FROM holds"))
+
     with pytest.raises(StoreError, match="read-only") as raised:
-        store.apply([born(submission("s1"))], now=NOW, by=BY)
+        write()
     assert not raised.value.usage
     store.close()
 

@@ -101,6 +101,7 @@ HELD = f"{WAITING} AND not_before > 0"
 INDEXES = (
     'UNIQUE INDEX instances_machine ON instances (token, "index")',
     "INDEX instances_live ON instances (id) WHERE state NOT IN ('terminated', 'failed')",
+    "INDEX instances_ended ON instances (since, cloud, place) WHERE state IN ('terminated', 'failed')",
     "UNIQUE INDEX submissions_label ON submissions (label)",
     "INDEX submissions_name ON submissions (name, created)",
     "INDEX submissions_source ON submissions (source, source_key, created)",
