@@ -1,6 +1,7 @@
 """Databases for tests: every test that asks for `store` or `database_url` runs on SQLite and on a real PostgreSQL."""
 
 import os
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -15,13 +16,14 @@ CONTROLLER = "tests"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id_or_main: str) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of this run, started when first asked for and stopped at the end.
 
-    The workers of one run share it: the package itself locks its start, and the last of its users stops it.
+    The workers of one run share it: the package itself locks its start, and the last of its users stops it. It lies
+    outside pytest's folders, which only their owner may enter: as root, PostgreSQL runs as another user.
     """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id_or_main == "main" else base.parent) / "postgres"
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"reconciler-postgres-{run}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of platformdirs, where there is no XDG_RUNTIME_DIR
@@ -36,12 +38,6 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory, worker_id_or_main:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield url
-
-
-@pytest.fixture(scope="session")
-def worker_id_or_main() -> str:
-    """Which of pytest-xdist's workers this is."""
-    return os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 def _run(url: str, *statements: str) -> None:

@@ -1,15 +1,10 @@
 """`doctor`: whether this computer and these files are fit for a run, and what to do where they are not."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli.failing import FAILED, USAGE, Stop
 from reconciler.cli.options import command, config_option, config_path, json_option
 from reconciler.cli.printing import cell, print_json, show, table
-
-if TYPE_CHECKING:
-    from reconciler.cli.checks import Found
 
 STYLES = (("ok", "green"), ("problem", "red"), ("could not check", "yellow"))
 
@@ -34,8 +29,4 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
         show(table(("CHECK", "RESULT", ""), rows, fold=("",)))
     bad = [each for each in found if each.result == PROBLEM]
     if bad:
-        raise Stop(USAGE if any(_is_usage(each) for each in bad) else FAILED)
-
-
-def _is_usage(found: "Found") -> bool:
-    return found.usage
+        raise Stop(USAGE if any(each.usage for each in bad) else FAILED)

@@ -47,8 +47,7 @@ def told() -> Iterator[None]:
 
 def stop(error: Exception) -> Stop:
     """The message and the status of an exception. What nobody foresaw says so, and how to learn more."""
-    known = known_errors()
-    for kind, status in known:
+    for kind, status in _known_errors():
         if isinstance(error, kind):
             return Stop(_usage(error, status), str(error))
     if isinstance(error, OSError):
@@ -61,7 +60,7 @@ def stop(error: Exception) -> Stop:
     return Stop(FAILED, f"{message}\nsay `reconcile --verbose …` for the whole story, and please report it")
 
 
-def known_errors() -> tuple[tuple[type[Exception], int], ...]:
+def _known_errors() -> tuple[tuple[type[Exception], int], ...]:
     """The errors of the parts that were imported, and their statuses; what is not imported cannot have been raised."""
     known = (
         ("reconciler.spec.errors", "SpecError", USAGE),

@@ -38,7 +38,7 @@ def init(kind: str, folder: Path) -> None:
     files = dict(templates(kind))
     if not files:
         raise Stop(USAGE, f"init {kind}: {KINDS[kind]}; `reconcile init local` and `reconcile init ramp` are there")
-    there = [str(folder / name) for name in files if (folder / name).exists() or (folder / name).is_symlink()]
+    there = dict.fromkeys(str(path) for name in files for path in _in_the_way(folder, name))
     if there:
         raise Stop(USAGE, f"nothing was written: {', '.join(there)} would be written over; name another folder")
     for name, source in files.items():
@@ -49,6 +49,14 @@ def init(kind: str, folder: Path) -> None:
         say(f"wrote {target}")
     inside = "" if folder == Path() else f"cd {folder} && "
     say(f"next: {inside}reconcile --until-settled")
+
+
+def _in_the_way(folder: Path, name: Path) -> Iterator[Path]:
+    """What would be written over, or is a file where a folder has to be."""
+    target = folder / name
+    if target.exists() or target.is_symlink():
+        yield target
+    yield from (above for above in target.parents if above.exists() and not above.is_dir())
 
 
 def templates(kind: str) -> Iterator[tuple[Path, Path]]:

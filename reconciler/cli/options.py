@@ -1,6 +1,6 @@
 """Options that several commands share, and how they find their config.yml."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,14 +55,9 @@ def examples(*lines: str) -> str:
 
 
 def command(name: str, *lines: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of ours: its help ends with examples, and a letter is enough for it."""
+    """A command of ours: its help ends with examples, and -h asks for it."""
     return click.command(
         name,
         epilog=examples(*lines),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-
-
-def joined(words: Sequence[str]) -> str:
-    """One, two and three."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -158,7 +158,7 @@ def when(at: float, now: float) -> str:
 
 def iso(at: float) -> str:
     """A time for tables, short: UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def number(value: object) -> str:

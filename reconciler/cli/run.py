@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from reconciler.cli.printing import say
 from reconciler.cli.progress import ENDS, Progress, progress
 from reconciler.cli.summary import left, summary
 from reconciler.decide.settled import Standing
-from reconciler.loop import Loop, Passed
+from reconciler.loop import Passed
 from reconciler.source import SpecFiles
 from reconciler.spec.values import Config
 from reconciler.store.store import Store
@@ -50,13 +49,11 @@ def run(ctx: click.Context, mode: Mode, *, quiet: bool) -> int:
     if mode is Mode.DRY_RUN:
         return _dry_run(config)
     store = open_store(config)
-    before = signal.getsignal(signal.SIGINT)
     try:
         with progress(quiet=quiet, controller=config.controller, done=_done(store)) as shown:
             passed = asyncio.run(_run(mode, config, specs, store, shown))
         return _tell(mode, Deployment(config=config, desired=specs.desired(), store=store), passed, quiet=quiet)
     finally:
-        signal.signal(signal.SIGINT, before)
         store.close()
 
 
@@ -72,11 +69,7 @@ async def _run(mode: Mode, config: Config, specs: SpecFiles, store: Store, shown
         if mode is Mode.ONCE:
             return await _unless_stopped(loop.as_far_as_possible())
         async with awake(loop, config, store):
-            return await _unless_stopped(loop.until_settled() if mode is Mode.UNTIL_SETTLED else _forever(loop))
-
-
-async def _forever(loop: Loop) -> None:
-    await loop.forever()
+            return await _unless_stopped(loop.until_settled() if mode is Mode.UNTIL_SETTLED else loop.forever())
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, Passed | None]) -> Passed | None:
@@ -137,33 +130,19 @@ def _goes_on(deployment: Deployment) -> None:
 
 def _dry_run(config: Config) -> int:
     """Print what the next pass would do. Nothing outside a temporary folder is written."""
-    with _nowhere(config) as elsewhere, tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
-        store = open_store(elsewhere)
+    with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
+        aside = evolve(config, results=Path(scratch) / "results", state=Path(scratch) / "state")
+        store = open_store(evolve(config, database=IN_MEMORY) if is_missing(config) else config)
         try:
-            lines = asyncio.run(_plan(elsewhere, Path(scratch), store))
+            passed = asyncio.run(_plan(aside, store))
         finally:
             store.close()
-    for line in lines:
+    lines = [str(change) for change in changes_of_plan(passed.decision, passed.recorded)]
+    for line in lines or ["nothing to do"]:
         say(line)
-    if not lines:
-        say("nothing to do")
     return SETTLED
 
 
-@contextmanager
-def _nowhere(config: Config) -> Iterator[Config]:
-    """The config, with a database in memory where there is none yet."""
-    yield evolve(config, database=IN_MEMORY) if is_missing(config) else config
-
-
-async def _plan(config: Config, scratch: Path, store: Store) -> list[str]:
-    aside = evolve(config, results=scratch / "results", state=scratch / "state")
-    async with _planning(aside, store) as loop:
-        passed = await loop.plan()
-        return [str(change) for change in changes_of_plan(passed.decision, passed.recorded)]
-
-
-@asynccontextmanager
-async def _planning(config: Config, store: Store) -> AsyncIterator[Loop]:
+async def _plan(config: Config, store: Store) -> Passed:
     async with assembled(config, SpecFiles(config=config), store, lambda _: None) as loop:
-        yield loop
+        return await loop.plan()

@@ -25,6 +25,8 @@ _CALL = """
 if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" "$@"; fi
 echo "agent: it is not installed on this machine" >&2; exit 9
 """
+# What brings results home gives way to jobs, and to what starts the next one.
+_CALL_GENTLY = _CALL.replace("exec sh", "exec nice -n 10 sh")
 _REPORT = """
 if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" report "$@"; fi
 read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" && read -r up rest </proc/uptime || exit 4
@@ -88,7 +90,7 @@ class AgentHost:
     async def collect(self, job: Job, into: Path) -> Collected:
         """Bring the log and the outputs of a job into a new folder, checked and synced to disk."""
         _check(job.id)
-        async with aclosing(self._stream("pack", job.id)) as stream:
+        async with aclosing(self._stream("pack", job.id, script=_CALL_GENTLY)) as stream:
             try:
                 return await extract(stream, into, job.output_limits)
             except CommandFailedError as error:
@@ -97,7 +99,7 @@ class AgentHost:
     async def forget(self, job: str) -> None:
         """Free what a job that is over holds on the machine. The report names it no longer; its tombstone stays."""
         _check(job)
-        await self._run(_CALL, "forget", job)
+        await self._run(_CALL_GENTLY, "forget", job)
 
     async def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
         """The job's log so far; with `follow`, until the job is over."""
@@ -149,8 +151,8 @@ class AgentHost:
             raise _failure(result.code, result.stderr)
         return result
 
-    def _stream(self, *words: str) -> AsyncGenerator[bytes, None]:
-        return self._transport.stream(("sh", "-c", _CALL, "agent", *words))
+    def _stream(self, *words: str, script: str = _CALL) -> AsyncGenerator[bytes, None]:
+        return self._transport.stream(("sh", "-c", script, "agent", *words))
 
 
 def _check(job: str) -> None:

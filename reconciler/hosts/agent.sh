@@ -248,11 +248,13 @@ judge() { # sets line
 
 # --- report ----------------------------------------------------------------------------------------------------------
 
-survey() { # sets lines, count and mark: how many jobs are over, and which are not
-    lines='' open='' count=0 over=0
+survey() { # sets lines, count and mark: how many jobs there ever were, how many of them are over, and which are not
+    lines='' open='' count=0 over=0 ever=0
     for dir in "$jobs"/*/; do
         dir=${dir%/}
-        [ -d "$dir" ] && [ ! -e "$dir/forgotten" ] || continue
+        [ -d "$dir" ] || continue
+        ever=$((ever + 1))
+        [ ! -e "$dir/forgotten" ] || continue
         job=${dir##*/}
         judge
         lines="$lines$line
@@ -264,7 +266,8 @@ survey() { # sets lines, count and mark: how many jobs are over, and which are n
         esac
         count=$((count + 1))
     done
-    mark=$over$open
+    # Tombstones count: one job forgotten and another over must not look as if nothing had happened.
+    mark=$ever.$over$open
 }
 
 listen() { # CENTISECONDS: from here on, a wake-up is kept for us in descriptor 4, which ends after that time
@@ -372,7 +375,7 @@ sample_memory() { # the sum over all processes now, or the highest that one alon
 }
 
 guard() { # runs beside the command: samples memory, and enforces the time limit
-    sleeper='' peak=0 interval=10 limit=''
+    sleeper='' peak=0 interval=30 limit=''
     trap '[ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null; exit 0' TERM
     { read -r limit <"$dir/spec/limit"; } 2>/dev/null
     read_clock
@@ -390,7 +393,7 @@ guard() { # runs beside the command: samples memory, and enforces the time limit
         if ! wait "$sleeper"; then sleep "$whole" & sleeper=$!; wait "$sleeper"; fi
         sample_memory
         if [ -z "$pids" ] && ! kill -0 $$ 2>/dev/null; then return; fi
-        # After 0.1, 0.5, 2 and 7 s, then every 5 s: looking costs more than many a short job does.
+        # After 0.3, 1.5 and 6 s, then every 5 s: looking costs more than many a short job does.
         [ "$interval" -ge 500 ] || interval=$((interval * 4))
         [ "$interval" -le 500 ] || interval=500
         read_clock
@@ -429,8 +432,8 @@ cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment say
     use_job "${1:-}"
     read_stat $$
     read_clock
+    # Nobody is woken: `start` has answered that the job is known here, and its end is what is waited for.
     publish pid "$boot $$ $alive $2 $3 $(date +%s) $now" || exit 0
-    wake
     read_value "$dir/spec/runs_in"
     case $value in home) place=$HOME ;; *) place=$dir/work ;; esac
     cd "$place" || exit 126

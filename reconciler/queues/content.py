@@ -33,7 +33,6 @@ ABANDONED = 86_400.0  # seconds after which a copy there is one that was cut sho
 LEFT_OUT = frozenset({".git", ".hg", ".svn", "__pycache__", ".ipynb_checkpoints", ".DS_Store", ".mypy_cache",
                       ".pytest_cache", ".ruff_cache"})  # fmt: skip
 
-_LOOK = "see whether it is still there, and whether it may be read"
 _TOO_LARGE = "it is larger than 1 GiB; bring large data to machines by the pool's `files:`"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -119,6 +118,11 @@ def survey(folder: Path) -> Iterator[File]:
         yield file
 
 
+def _unreadable(what: str, error: OSError) -> InvalidSubmissionError:
+    hint = "see whether it is still there, and whether it may be read"
+    return InvalidSubmissionError(f"{printable(what)} cannot be read: {error.strerror}; {hint}")
+
+
 def _file(root: Path, name: str, path: Path) -> File:
     try:
         source = path.resolve(strict=True)
@@ -128,7 +132,7 @@ def _file(root: Path, name: str, path: Path) -> File:
             )
         found = source.stat()
     except OSError as error:
-        raise InvalidSubmissionError(f"{printable(name)} cannot be read: {error.strerror}; {_LOOK}") from error
+        raise _unreadable(name, error) from error
     except RuntimeError as error:  # how Python before 3.13 says that links lead round in circles
         raise InvalidSubmissionError(f"{printable(name)} is a link that leads to itself; remove it") from error
     if not stat.S_ISREG(found.st_mode):
@@ -142,7 +146,7 @@ def _root(folder: Path) -> Path:
             raise InvalidSubmissionError(f"{folder} is not a folder; name the folder that holds the submission")
         return folder.resolve(strict=True)
     except OSError as error:
-        raise InvalidSubmissionError(f"{folder} cannot be read: {error.strerror}; {_LOOK}") from error
+        raise _unreadable(str(folder), error) from error
 
 
 def _walk(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, Path]]:
@@ -152,9 +156,7 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, Path]]:
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
-        raise InvalidSubmissionError(
-            f"{printable(prefix) or folder} cannot be read: {error.strerror}; {_LOOK}"
-        ) from error
+        raise _unreadable(prefix or str(folder), error) from error
     for entry in entries:
         if entry.name in LEFT_OUT:
             continue
@@ -184,7 +186,7 @@ def _digest(files: list[File], root: Path, into: Path | None) -> str:
     for file in files:
         with _open(file, root) as source, _sink(file, into) as sink:
             one = hashlib.sha256()
-            while piece := source.read(1024**2):
+            for piece in _pieces(source, file):
                 room -= len(piece)  # one that grows meanwhile does not fill our disk
                 if room < 0:
                     raise InvalidSubmissionError(_TOO_LARGE)
@@ -192,6 +194,14 @@ def _digest(files: list[File], root: Path, into: Path | None) -> str:
                 sink.write(piece)
         digest.update(f"{file.name}\0{file.executable:d}\0{one.hexdigest()}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def _pieces(source: BinaryIO, file: File) -> Iterator[bytes]:
+    try:
+        while piece := source.read(1024**2):
+            yield piece
+    except OSError as error:
+        raise _unreadable(file.name, error) from error
 
 
 @contextlib.contextmanager
@@ -214,7 +224,7 @@ def _open(file: File, root: Path) -> BinaryIO:
     try:
         opened = os.fdopen(os.open(file.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except OSError as error:
-        raise InvalidSubmissionError(f"{printable(file.name)} cannot be read: {error.strerror}; {_LOOK}") from error
+        raise _unreadable(file.name, error) from error
     regular = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
     if regular and Path(f"/proc/self/fd/{opened.fileno()}").readlink().is_relative_to(root):
         return opened

@@ -113,14 +113,13 @@ class FolderQueue:
         try:
             check_name(name)
             if path.is_symlink():
-                raise InvalidSubmissionError(f"{name} is a link; copy the folder itself into {self.folder}")
+                raise InvalidSubmissionError(f"{name} is a link; copy the folder itself into the queue's")
             content = keep(path, self.store)
             options = self._options(content, path)
         except InvalidSubmissionError as error:
             problem = str(error)
-        return Entry(
-            key=_key(name), name=printable(name, LONGEST_NAME), content=content, options=options, problem=problem
-        )
+        shown = printable(name, LONGEST_NAME) or "?"
+        return Entry(key=_key(name), name=shown, content=content, options=options, problem=problem)
 
     def _options(self, content: str, path: Path) -> SubmissionOptions:
         """What the submission says of itself, read from the copy: the folder may hold another by now, or a link."""
@@ -130,7 +129,9 @@ class FolderQueue:
         try:
             return load_submission(file)
         except SpecError as error:
-            problems = [str(evolve(problem, file=path / OPTIONS)) for problem in error.problems[:MOST_PROBLEMS]]
+            problems = [
+                str(evolve(problem, file=Path(path.name, OPTIONS))) for problem in error.problems[:MOST_PROBLEMS]
+            ]
             raise InvalidSubmissionError("; ".join(problems)) from error
 
 

@@ -1,7 +1,8 @@
 """What a reading of a queue means for what is recorded. Pure.
 
 A changed folder is a new submission: it takes the place of one that still waits, and waits itself for one that runs.
-A folder that is gone in two good readings withdraws one that waits, and nothing else. A bad reading means nothing.
+A folder that is gone in two good readings withdraws one that waits, and nothing else; one that comes back is taken.
+What has ended otherwise is not taken again unless it changed. A bad reading means nothing.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.rows import Outcome, Submission
 from reconciler.queues.base import Entry, Reading
 
+WITHDRAWN = "withdrawn"  # the reason of a submission whose folder was gone: when it is back, it is taken again
 ABSENCES = 2  # good readings in a row that a waiting submission must be missing from
 
 
@@ -65,7 +67,7 @@ def intake(reading: Reading, latest: Mapping[str, Submission]) -> tuple[Intentio
             wanted.append(Take(entry))
         elif not _same(known, entry):
             wanted += _changed(known, entry)
-        elif known.absences:
+        elif known.absences and not SUBMISSION.is_final(known.state):
             wanted.append(Present(known))
     there = {entry.key for entry in reading.entries} | reading.unsettled
     for key, row in latest.items():
@@ -84,6 +86,9 @@ def _changed(known: Submission, entry: Entry) -> list[Intention]:
 
 
 def _same(known: Submission, entry: Entry) -> bool:
+    """Whether nothing is new: a problem is told once, and a content is taken once."""
+    if SUBMISSION.is_final(known.state) and known.reason == WITHDRAWN:
+        return False
     if entry.problem:
         return known.reason == Outcome.INVALID and known.message == entry.problem
     return known.content == entry.content

@@ -1,6 +1,7 @@
 """The statements of a load, each written once. Their conditions are those of the partial indexes in tables.py."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -60,6 +61,7 @@ def pools(clock: ColumnElement[float]) -> AnySelect:
     return select(now.c.now, POOLS).select_from(now.outerjoin(POOLS, true()))
 
 
+@cache
 def instances() -> AnySelect:
     """Rows that are not final, and final ones whose attempts are still open; last when an attempt on it closed."""
     on_it = ATTEMPTS.c.instance_id == INSTANCES.c.id
@@ -71,11 +73,13 @@ def instances() -> AnySelect:
     )
 
 
+@cache
 def submissions() -> AnySelect:
     """Those on a machine, and those that wait and are to be cancelled."""
     return union_all(select(SUBMISSIONS).where(text(PLACED)), select(SUBMISSIONS).where(text(WISHES)))
 
 
+@cache
 def attempts() -> AnySelect:
     """The open ones."""
     return select(ATTEMPTS).where(text(OPEN))
@@ -97,11 +101,13 @@ def waiting(now: float) -> AnySelect:
     )
 
 
+@cache
 def deliveries() -> AnySelect:
     """Those that are to be made."""
     return select(DELIVERIES).where(text(PENDING))
 
 
+@cache
 def facts() -> AnySelect:
     """Holds and strangers in one; the first column tells them apart, and a stranger's columns stand as a hold's do."""
     s = STRANGERS.c

@@ -63,7 +63,7 @@ QUEUED: dict[str, tuple[list[Any], str]] = {
 
 PLACED: dict[str, tuple[list[Any], str]] = {
     "staging": ([placed("staging")], "it is uploaded to m1 and started there"),
-    "running": ([placed("running")], "in 2h1m ("),
+    "running": ([placed("running")], "in 2h ("),
     "collecting": (
         [placed("collecting", last_error="ours: disk full", strikes=2)],
         "ours: disk full (2 times in a row)",

@@ -150,7 +150,7 @@ def test_history_for_people(invoke: Invoke, store: Store) -> None:
     assert invoke("history").stdout == "no history yet\n"
     store.apply([born(submission("x1", label="good"))], now=0.0, by="me")
     (_, line) = invoke("history").stdout.splitlines()
-    assert line.split() == ["70-01-01", "00:00:00", "good", "birth", "queued", "test"]
+    assert line.split() == ["1970-01-01", "00:00:00", "good", "birth", "queued", "test"]
 
 
 def test_the_config_may_be_named_before_or_after_or_by_the_environment(

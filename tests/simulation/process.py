@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, field
-from simulation.clock import in_a_thread
-from simulation.reach import SimCloud, SimHost, SimSink, Wire
-from simulation.world import World
+from tests.simulation.clock import in_a_thread
+from tests.simulation.reach import SimCloud, SimHost, SimSink, Wire
+from tests.simulation.world import World
 
 from reconciler.act import EFFECTS
 from reconciler.act.base import Tools
@@ -51,6 +51,7 @@ class Shared:
     desired: Callable[[], Desired]
     new_id: Callable[[], str]
     checked: Callable[[str, Any, tuple[Any, ...]], None]  # looks at every write, right after it
+    slept: Callable[[], None]  # hears of every sleep
     sinks: tuple[str, ...] = ()
     told: list[str] = Factory(list)
     dead: set[str] = Factory(set)
@@ -164,6 +165,7 @@ class Process:
         self.shared.world.say(self.name, "sleeps")
         self.sleeping = asyncio.Event()
         self.has_slept = True
+        self.shared.slept()
         self.stirred.set()
 
     def wake(self) -> None:

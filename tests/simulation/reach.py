@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
-from simulation.faults import NONE, USUAL, Trouble
-from simulation.truth import RealMachine
-from simulation.world import World
+from tests.simulation.faults import NONE, USUAL, Trouble
+from tests.simulation.truth import RealMachine
+from tests.simulation.world import World
 
 from reconciler.clouds.base import CloudError, Owner
 from reconciler.hosts.base import Host, HostRefusedError, UnreachableError, UnstorableError

@@ -11,11 +11,11 @@ from random import Random
 from typing import Any
 
 from attrs import Factory, define, field
-from simulation.checks import Checks
-from simulation.faults import Faults
-from simulation.process import Process, Shared, Watcher
-from simulation.truth import Behaviour
-from simulation.world import World
+from tests.simulation.checks import Checks
+from tests.simulation.faults import Faults
+from tests.simulation.process import Process, Shared, Watcher
+from tests.simulation.truth import Behaviour
+from tests.simulation.world import World
 
 from reconciler.decide.births import Arrival, birth
 from reconciler.decide.case import Desired, PoolWish
@@ -64,7 +64,7 @@ class Stage:
         self.checks = Checks(world=self.world, store=self.store, results=self.config.results)
         self.shared = Shared(
             world=self.world, store=self.store, results=self.config.results, desired=self.desired, new_id=self.new_id,
-            checked=self.checks.after_write, sinks=(SCORES,),
+            checked=self.checks.after_write, slept=lambda: setattr(self.checks, "has_slept", True), sinks=(SCORES,),
         )  # fmt: skip
 
     def new_id(self) -> str:

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from attrs import Factory, define, field, frozen
-from simulation.clock import run
-from simulation.faults import Trouble
-from simulation.process import Process
-from simulation.stage import Stage, pool, stage
-from simulation.truth import Behaviour
+from tests.simulation.clock import run
+from tests.simulation.faults import Trouble
+from tests.simulation.process import Process
+from tests.simulation.stage import Stage, pool, stage
+from tests.simulation.truth import Behaviour
 
 from reconciler.model.offer import Fault
-from reconciler.spec.values import Idle, Retries, Size
+from reconciler.spec.values import Deadlines, Idle, Retries, Size
 
 LONGEST = 30 * 86400.0  # seconds of virtual time in which every story must settle
 ORPHANS = 700.0  # seconds in which every machine without a live row is found and ended
@@ -45,7 +45,7 @@ def _two(scene: Stage) -> None:
 
 def _kept(scene: Stage) -> None:
     """A pool of one machine that stays, and is stopped when it is idle."""
-    scene.write_pool(pool(idle=Idle(stop=5.0, terminate=60.0)))
+    scene.write_pool(pool(idle=Idle(stop=5.0, terminate=30.0)))
     scene.submit("one")
 
 
@@ -63,17 +63,20 @@ def _shrunk(scene: Stage) -> None:
 
 
 LONG = Behaviour(seconds=(20.0,))
+QUICK = Deadlines(run=30.0)
+HASTY = Deadlines(run=600.0, stage=10.0, collect=20.0, silence=300.0)
 
 STORIES: tuple[Story, ...] = (
     Story("success", _one()),
     Story("two at once", _two),
     Story("exit code, then a retry", _one(Behaviour(codes=(3, 0)))),
-    Story("exit code without a retry", _one(Behaviour(codes=(3,)), retries=Retries())),
-    Story("time limit", _one(Behaviour(seconds=(900.0,)), retries=Retries())),
+    Story("time limit", _one(Behaviour(seconds=(900.0,)), retries=Retries(), deadlines=QUICK)),
     Story("eviction", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.evict(m))),)),
     Story("machine lost", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.vanish(m))),)),
     Story("reboot", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.reboot(m))),)),
     Story("cut off", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.silence(m, 400.0))),)),
+    Story("cut off while it is started", _one(Behaviour(seconds=(200.0,)), deadlines=HASTY),
+          ((13.3, _with_machine(lambda scene, m: scene.world.silence(m, 150.0))),)),
     Story("cancelled early", _one(LONG), ((5.0, lambda scene: scene.cancel("one")),)),
     Story("cancelled while it runs", _one(LONG), ((20.0, lambda scene: scene.cancel("one")),)),
     Story("drained", _one(LONG), ((20.0, lambda scene: scene.drain()),)),
@@ -87,7 +90,7 @@ STORIES: tuple[Story, ...] = (
     }),
     Story("disk full here", _one(), ((5.0, lambda s: setattr(s.world, "is_disk_full", True)),
                                      (90.0, lambda s: setattr(s.world, "is_disk_full", False)))),
-    Story("stopped when idle", _kept, ((60.0, lambda scene: scene.submit("two")),)),
+    Story("stopped when idle", _kept, ((40.0, lambda scene: scene.submit("two")),)),
 )  # fmt: skip
 
 # Points at which nothing has happened since the point before: dying there is dying there.
@@ -95,6 +98,14 @@ READING = ("before store.load", "before store.places", "before store.launch", "b
            "before store.submissions", "before store.attempt", "before store.attempts", "before report",
            "before listing", "before lookup")  # fmt: skip
 ALSO_DULL_TO_DIE_AT = ("before store.apply", "before store.claim", "after report", "after listing", "after lookup")
+
+
+def die_with_machines(process: Process) -> None:
+    """Die, and while nobody looks the cloud takes every machine away."""
+    process.die()
+    world = process.shared.world
+    for machine in list(world.machines.values()):
+        world.vanish(machine)
 
 
 @define

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from attrs import Factory, define, field
-from simulation.faults import FOREVER, Faults
-from simulation.truth import SETUP, Ledger, RealJob, RealMachine
+from tests.simulation.faults import FOREVER, Faults
+from tests.simulation.truth import SETUP, Ledger, RealJob, RealMachine
 
 from reconciler.clouds.base import CloudError
 from reconciler.hosts.base import HostRefusedError

@@ -5,7 +5,12 @@ import json
 import pytest
 from attrs import evolve
 from sqlalchemy import event
-from store_rows import (
+
+from reconciler.model.change import Delete, Insert, Replace, Step, Update
+from reconciler.model.rows import Hold, Launch, Outcome, PoolRow, Stranger
+from reconciler.store.errors import StoreError
+from reconciler.store.store import Store
+from tests.store.store_rows import (
     BY,
     DELIVERY,
     INSTANCE,
@@ -19,11 +24,6 @@ from store_rows import (
     place,
     submission,
 )
-
-from reconciler.model.change import Delete, Insert, Replace, Step, Update
-from reconciler.model.rows import Hold, Launch, Outcome, PoolRow, Stranger
-from reconciler.store.errors import StoreError
-from reconciler.store.store import Store
 
 POOL = PoolRow("cpu", 1, "{}", "h", True, "", NOW)
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from attrs import evolve
 from sqlalchemy import event, text
-from store_rows import BY, DELIVERY, NOW, attempt, everything, fill, instance, submission
 
 from reconciler.model.change import Insert, Step
 from reconciler.model.rows import PoolRow
 from reconciler.model.snapshot import Recorded, Waiting
 from reconciler.store.store import Store
+from tests.store.store_rows import BY, DELIVERY, NOW, attempt, everything, fill, instance, submission
 
 LATER = 4_000_000_000.0
 

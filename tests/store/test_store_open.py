@@ -11,12 +11,12 @@ from alembic.migration import MigrationContext
 from attrs import fields
 from sqlalchemy import inspect, text
 from sqlalchemy.schema import CreateIndex
-from store_rows import BY, NOW, born, everything, submission
 
 from reconciler.model import rows
 from reconciler.store.errors import StoreError
 from reconciler.store.store import Store
 from reconciler.store.tables import METADATA, VERSION_TABLE
+from tests.store.store_rows import BY, NOW, born, everything, submission
 
 VALUES = {
     "pools": rows.PoolRow, "launches": rows.Launch, "instances": rows.Instance, "submissions": rows.Submission,

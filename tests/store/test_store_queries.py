@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from store_rows import BY, DELIVERY, NOW, attempt, born, fill, instance, submission
 
 from reconciler.store.store import Store
+from tests.store.store_rows import BY, DELIVERY, NOW, attempt, born, fill, instance, submission
 
 
 def ids(rows: Any) -> list[str]:

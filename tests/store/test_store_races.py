@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from attrs import evolve
-from store_rows import BY, INSTANCE, NOW, born, everything, instance, move, place, submission
 
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.rows import PoolRow
 from reconciler.store.store import Store
+from tests.store.store_rows import BY, INSTANCE, NOW, born, everything, instance, move, place, submission
 
 WRITERS = 4
 
@@ -98,7 +98,7 @@ DIE = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from sqlalchemy import event
-from store_rows import NOW, instance, place, submission
+from tests.store.store_rows import NOW, instance, place, submission
 from reconciler.store.store import Store
 
 store = Store.open(sys.argv[1], controller="tests")

@@ -7,7 +7,6 @@ import pytest
 from attrs import asdict, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_rows import BY, DELIVERY, INSTANCE, NOW, SUBMISSION, attempt, born, submission
 
 from reconciler.lifecycle.table import Edge
 from reconciler.model.change import Insert, Replace, Step, Update
@@ -16,6 +15,7 @@ from reconciler.store.replay import replay
 from reconciler.store.store import Store
 from reconciler.store.tables import LIFECYCLES
 from reconciler.store.telling import TOLD, TOLD_OF_ATTEMPT
+from tests.store.store_rows import BY, DELIVERY, INSTANCE, NOW, SUBMISSION, attempt, born, submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable

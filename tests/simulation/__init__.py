@@ -1,1 +1,0 @@
-"""The deterministic simulation: the real loop, decisions and store, on virtual time, in a world that misbehaves."""
