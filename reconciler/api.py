@@ -6,6 +6,7 @@ reconciler.submit("config.yml", "my-work", pool="cpu", priority=5)
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve
 
@@ -38,7 +39,7 @@ def submit(
     Raises SpecError for a bad config, InvalidSubmissionError for a bad name or folder, StoreError for the database.
     """
     read, specs = read_config(Path(config))
-    asked = SubmissionOptions(pool=pool, priority=priority or 0)
+    asked = {key: value for key, value in {"pool": pool or None, "priority": priority}.items() if value is not None}
     arrival = checked(read, specs.desired().pools, Path(folder), name=name, asked=asked)
     store = open_store(read)
     try:
@@ -48,9 +49,9 @@ def submit(
 
 
 def checked(
-    config: Config, pools: Mapping[str, object], folder: Path, *, name: str = "", asked: SubmissionOptions | None = None
+    config: Config, pools: Mapping[str, object], folder: Path, *, name: str = "", asked: Mapping[str, Any]
 ) -> Arrival:
-    """What would be submitted. What is asked for goes before submission.yml. Nothing is written.
+    """What would be submitted. Fields of SubmissionOptions in `asked` go before submission.yml. Nothing is written.
 
     Raises SpecError for a bad submission.yml, InvalidSubmissionError for a bad name or folder, RequestError for a pool
     that is not there.
@@ -59,7 +60,7 @@ def checked(
     check_name(name)
     for _ in survey(folder):
         pass
-    options = _merged(_options(folder), asked or SubmissionOptions())
+    options = _merged(_options(folder), asked)
     wanted = pool_for(options.pool, config.queue.pool, pools)
     if wanted not in pools:
         known = ", ".join(pools)
@@ -153,14 +154,9 @@ def _options(folder: Path) -> SubmissionOptions:
     return load_submission(file) if file.is_file() else SubmissionOptions()
 
 
-def _merged(own: SubmissionOptions, asked: SubmissionOptions) -> SubmissionOptions:
-    plain = SubmissionOptions()
-    changed = {
-        key: value
-        for key in ("pool", "instance_types", "priority", "limit")
-        if (value := getattr(asked, key)) != getattr(plain, key)
-    }
-    return evolve(own, **changed, env={**own.env, **asked.env})
+def _merged(own: SubmissionOptions, asked: Mapping[str, Any]) -> SubmissionOptions:
+    """What is asked for replaces what the folder says; of environments, name by name."""
+    return evolve(own, **{**asked, "env": {**own.env, **asked.get("env", {})}})
 
 
 __all__ = [

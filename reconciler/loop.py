@@ -90,6 +90,7 @@ class Loop:
     _skew: float = 0.0  # the database's time less the event loop's
     _listed: float = float("-inf")
     _unsettled_queue: bool = False
+    _interval: float = 0.0  # seconds, as the latest pass read it
 
     @watch.default
     def _make_watch(self) -> Watch:
@@ -131,17 +132,18 @@ class Loop:
 
     async def plan(self) -> Passed:
         """What the next pass would do. Nothing is written and nothing outside is changed."""
-        recorded, observed = await self._read(await self._ask(), full=True)
+        desired = self.source.desired()
+        recorded, observed = await self._read(desired, await self._ask(), full=True)
         intake, _ = await self.source.intake(recorded)
-        decision = decide(self._case(recorded, observed))
+        decision = decide(self._case(desired, recorded, observed))
         decision = evolve(decision, steps=(*intake, *decision.steps))
-        return Passed(recorded=recorded, decision=decision, applied=0, standing=self._standing(recorded))
+        return Passed(recorded=recorded, decision=decision, applied=0, standing=self._standing(desired, recorded))
 
     async def once_around(self) -> Passed:
         """One pass of a process that stays: hosts are watched, clouds are listed once an interval."""
         self.woken.clear()
         now = asyncio.get_running_loop().time()
-        full = now - self._listed >= self.source.desired().config.interval
+        full = now - self._listed >= self._interval
         passed = await self.one_pass(self.watch.take(), full=full)
         if full:
             self._listed = now
@@ -151,13 +153,15 @@ class Loop:
     async def one_pass(self, hosts: Mapping[str, Heard | Silence], *, full: bool) -> Passed:
         """Observe, load, decide, commit, act."""
         taken = self.runner.take()
-        recorded, observed = await self._read(hosts, full=full)
+        desired = self.source.desired()
+        self._interval = desired.config.interval
+        recorded, observed = await self._read(desired, hosts, full=full)
         observed = evolve(observed, answers=taken)
         steps: Sequence[Step] = ()
         if full or self.knocked or self._unsettled_queue:
             self.knocked = False
             steps, self._unsettled_queue = await self.source.intake(recorded)
-        case = self._case(recorded, observed)
+        case = self._case(desired, recorded, observed)
         decision = decide(case)
         wanted = (*steps, *decision.steps)
         for fault in decision.broken:
@@ -173,7 +177,7 @@ class Loop:
         written = tuple(step for step, done in zip(wanted, applied, strict=True) if done)
         passed = Passed(
             recorded=recorded, decision=decision, applied=len(written), steps=written,
-            standing=self._standing(recorded),
+            standing=self._standing(desired, recorded),
         )  # fmt: skip
         self.tell(passed)
         return passed
@@ -189,18 +193,18 @@ class Loop:
             written = [done for step in steps for done in await self._record((step,), now)]
         return written
 
-    async def _read(self, hosts: Mapping[str, Heard | Silence], *, full: bool) -> tuple[Recorded, Observed]:
+    async def _read(
+        self, desired: Desired, hosts: Mapping[str, Heard | Silence], *, full: bool
+    ) -> tuple[Recorded, Observed]:
         """Clouds are listed before the database is read, so that a machine without a row has none."""
-        seen = await self._listings() if full else ()
+        seen = await self._listings(desired) if full else ()
         tokens = {machine.token for listing in seen for machine in listing.machines if machine.token}
-        desired = self.source.desired()
         recorded = await self.db(self.store.load, lambda found: room(desired, found), tokens=tokens)
         self._skew = recorded.now - asyncio.get_running_loop().time()
         missing = await lookups(recorded, seen, self._cloud) if full else {}
         return recorded, Observed(listings=tuple(seen), lookups=missing, hosts=hosts)
 
-    async def _listings(self) -> Sequence[Listing]:
-        desired = self.source.desired()
+    async def _listings(self, desired: Desired) -> Sequence[Listing]:
         places = dict.fromkeys(await self.db(self.store.places))
         places |= dict.fromkeys(place(wish.pool, desired.config) for wish in desired.pools.values())
         identity = self.store.identity
@@ -210,9 +214,9 @@ class Loop:
     def _cloud(self, where: Place) -> Cloud:
         return self.tools.cloud(where, "")
 
-    def _case(self, recorded: Recorded, observed: Observed) -> Case:
-        desired = evolve(self.source.desired(), settle=self.settle and not self._unsettled_queue)
-        return Case(desired=desired, recorded=recorded, observed=observed, me=self.me, new_id=self.new_id)
+    def _case(self, desired: Desired, recorded: Recorded, observed: Observed) -> Case:
+        wanted = evolve(desired, settle=self.settle and not self._unsettled_queue)
+        return Case(desired=wanted, recorded=recorded, observed=observed, me=self.me, new_id=self.new_id)
 
     async def _ask(self) -> Mapping[str, Heard | Silence]:
         desired = self.source.desired()
@@ -220,20 +224,22 @@ class Loop:
         self._skew = recorded.now - asyncio.get_running_loop().time()
         return await ask_all(hosted(recorded), self.tools.host, self.clock)
 
-    def _standing(self, recorded: Recorded) -> Standing:
-        return standing(evolve(self.source.desired(), settle=self.settle), recorded)
+    def _standing(self, desired: Desired, recorded: Recorded) -> Standing:
+        found = standing(evolve(desired, settle=self.settle), recorded)
+        writing = ("submissions in the queue's folder are still being written",) if self._unsettled_queue else ()
+        return evolve(found, in_flight=(*found.in_flight, *writing))
 
     def _is_settled(self, passed: Passed) -> bool:
         quiet = not passed.applied and not self.runner.take() and not self.runner.flights
-        return quiet and passed.standing.settled and not self._unsettled_queue
+        return quiet and passed.standing.settled
 
     async def _sleep(self, passed: Passed) -> None:
         """Until something wakes us, something is due, or the interval is over."""
         if passed.applied or self.runner.take():
             await asyncio.sleep(0)
             return
-        interval = self.source.desired().config.interval
-        wait = min(interval, max(0.01, passed.decision.wake_at - self.clock()), 1.0 if self._unsettled_queue else 1e9)
+        due = max(0.01, passed.decision.wake_at - self.clock())
+        wait = min(self._interval, due, 1.0 if self._unsettled_queue else 1e9)
         try:
             async with asyncio.timeout(wait):  # wait_for of Python 3.11 may swallow a cancellation
                 await self.woken.wait()

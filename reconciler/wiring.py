@@ -19,6 +19,7 @@ from reconciler.act.runner import Runner
 from reconciler.clouds.base import Cloud
 from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
+from reconciler.hosts.local import watch_children
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
@@ -122,6 +123,7 @@ async def assembled(
     config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
 ) -> AsyncIterator[Loop]:
     """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on."""
+    watch_children()
     db, machines, me = Threaded(), Machines(), this_process()
     content = config.state / "content"
     for folder in (config.results, config.state, content):

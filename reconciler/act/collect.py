@@ -1,7 +1,8 @@
 """Brings an attempt's results home: into a temporary folder, checked, synced, then renamed to where people look.
 
 The job is killed first, which does nothing to one that is over, so that nothing writes while we read and no late start
-can run beside the next attempt. A folder that is home already is believed: whoever brought it died before saying so.
+can run beside the next attempt. A folder that is home already is believed: whoever brought it died before saying so,
+and since then even its machine may have gone.
 """
 
 import asyncio
@@ -62,16 +63,20 @@ async def bring_home(row: Submission, world: World) -> Done:
     workload = tools.workload(orders.workload, orders.settings)
     relative = f"{row.label}/{attempt.number}"
     home = tools.results / relative
+    if instance.state in OFF:
+        found = await asyncio.to_thread(_home_already, home, attempt.id)
+        return evolve(found, verdict=evolve(found.verdict, results=relative)) if found else Done(event="machine_gone")
     report = await end(host, attempt.id)
-    known = await asyncio.to_thread(_home_already, home, attempt.id)
-    if known is None:
+    found = await asyncio.to_thread(_home_already, home, attempt.id)
+    verdict = found.verdict if found else None
+    if verdict is None:
         job = workload.job(orders, tools.content / orders.content)
         incoming = await asyncio.to_thread(_incoming, tools.results, attempt.id)
         collected = await host.collect(job, incoming)
-        known = await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
+        verdict = await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
     await asyncio.to_thread(_sweep, tools.results, attempt.id)
     await host.forget(attempt.id)
-    return Done(job=report, verdict=evolve(known, results=relative))
+    return Done(job=report, verdict=evolve(verdict, results=relative))
 
 
 def _incoming(results: Path, attempt_id: str) -> Path:

@@ -15,7 +15,6 @@ from reconciler.cli.printing import plain, print_json, say
 if TYPE_CHECKING:
     from reconciler.cli.deployment import Deployment
     from reconciler.model.rows import Submission
-    from reconciler.spec.values import SubmissionOptions
 
 # What an option is called in submission.yml → what it is called here.
 FLAGS: Mapping[str, str] = MappingProxyType(
@@ -74,8 +73,8 @@ def submit(
         say(f"submission {row.label} is queued for pool {row.pool} (id {row.id})")
 
 
-def _asked(given: Mapping[str, object]) -> "SubmissionOptions":
-    """The options, held against the rules of submission.yml. Ends with status 2, and names the option."""
+def _asked(given: Mapping[str, object]) -> Mapping[str, object]:
+    """The options that were given, by the rules of submission.yml. Ends with status 2, and names the option."""
     from reconciler.spec.options import KINDS
     from reconciler.spec.structure import Findings, structure
     from reconciler.spec.values import SubmissionOptions
@@ -88,7 +87,7 @@ def _asked(given: Mapping[str, object]) -> "SubmissionOptions":
     except Findings as found:
         messages = (f"{FLAGS[each.path[0]]}: {each.what}; {each.hint}" for each in found.findings)
         raise Stop(USAGE, *messages) from found
-    return options
+    return {key: getattr(options, key) for key in said}
 
 
 def _variables(given: Sequence[str]) -> Mapping[str, str]:

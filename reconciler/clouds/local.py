@@ -34,6 +34,8 @@ from reconciler.model.tags import CONTROLLER
 from reconciler.spec import options
 from reconciler.spec.canonical import UnreadableSpec, settings_from_json
 
+COLLECTIONS = 2  # jobs of which results are brought home at a time: others start on this very computer meanwhile
+
 _T = TypeVar("_T")
 _FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
     (FullError, Fault.CAPACITY),
@@ -60,6 +62,7 @@ class LocalCloud:
         self._folders = Folders(Path(json.loads(place.settings)["folder"]), clock)
         self._delay = delay
         self._clock = clock
+        self._gently = asyncio.Semaphore(COLLECTIONS)
 
     async def listing(self, owner: Owner) -> Listing:
         """Every machine of the controller; what cannot be read makes the listing incomplete, and not smaller."""
@@ -108,7 +111,7 @@ class LocalCloud:
         """A way into the machine, which is unreachable whenever the machine does not run."""
         cloud_id = machine.cloud_id
         transport = LocalTransport(self._folders.home(cloud_id), cloud_id, boot_id_file=self._folders.boot_id(cloud_id))
-        return AgentHost(_Gate(transport, lambda: self._enter(cloud_id)), confined=True)
+        return AgentHost(_Gate(transport, lambda: self._enter(cloud_id)), confined=True, gently=self._gently)
 
     async def close(self) -> None:
         """There is nothing to let go of."""

@@ -1,7 +1,7 @@
 """A host by way of the job agent: what agent.sh does on the machine, said from this side over any transport."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files as package_files
@@ -14,6 +14,7 @@ from reconciler.hosts.upload import job_entries, path_entries, tar_stream
 from reconciler.hosts.wire import JOB_ID, parse_line, parse_report
 from reconciler.model.job import Collected, Job, JobReport, Report
 
+AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
 LONGEST_WAIT = 50  # seconds that one report may wait: the agent keeps to it too
 _ANSWER = 60.0  # seconds in which a host must have answered
 _UPLOAD = 3600.0  # seconds in which an upload must have arrived
@@ -53,11 +54,17 @@ def agent_script() -> tuple[str, bytes]:
 
 
 class AgentHost:
-    """A machine that is reached over `transport`; `confined`: files may be put below its home only."""
+    """A machine that is reached over `transport`; `confined`: files may be put below its home only.
 
-    def __init__(self, transport: Transport, *, confined: bool = False) -> None:
+    Results are brought home within `gently`, which may make them wait for each other.
+    """
+
+    def __init__(
+        self, transport: Transport, *, confined: bool = False, gently: AbstractAsyncContextManager[None] = AT_ONCE
+    ) -> None:
         self._transport = transport
         self._confined = confined
+        self._gently = gently
 
     async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
         """All jobs of this machine; one without the agent answers with an empty version."""
@@ -90,7 +97,7 @@ class AgentHost:
     async def collect(self, job: Job, into: Path) -> Collected:
         """Bring the log and the outputs of a job into a new folder, checked and synced to disk."""
         _check(job.id)
-        async with aclosing(self._stream("pack", job.id, script=_CALL_GENTLY)) as stream:
+        async with self._gently, aclosing(self._stream("pack", job.id, script=_CALL_GENTLY)) as stream:
             try:
                 return await extract(stream, into, job.output_limits)
             except CommandFailedError as error:
@@ -99,7 +106,8 @@ class AgentHost:
     async def forget(self, job: str) -> None:
         """Free what a job that is over holds on the machine. The report names it no longer; its tombstone stays."""
         _check(job)
-        await self._run(_CALL_GENTLY, "forget", job)
+        async with self._gently:
+            await self._run(_CALL_GENTLY, "forget", job)
 
     async def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
         """The job's log so far; with `follow`, until the job is over."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,14 @@ def local_host(home: Path, machine: str, *, boot_id_file: Path | None = None) ->
     the boot id of a machine that can be restarted; else it is this computer's.
     """
     return AgentHost(LocalTransport(home, machine, boot_id_file=boot_id_file), confined=True)
+
+
+def watch_children() -> None:
+    """Let the loop see commands end without a thread for each, where Python does not do so by itself."""
+    if sys.version_info < (3, 12):
+        with contextlib.suppress(OSError):
+            os.close(os.pidfd_open(os.getpid()))
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 class LocalTransport:

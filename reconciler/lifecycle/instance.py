@@ -33,6 +33,7 @@ STATES = (
 
 LIVE = "booting, preparing, ready, draining, stopping, stopped, starting, terminating"
 HOSTED = ("booting", "preparing", "ready", "draining")  # states in which its host is asked for reports
+OFF = ("stopped", "terminated", "failed")  # states in which no process can be left on it
 
 INSTANCE = Lifecycle(
     name="instance",

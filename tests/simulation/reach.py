@@ -180,7 +180,7 @@ class SimHost:
         )
         await asyncio.sleep(USUAL["report"] + trouble.late)
         await self.wire.caller.point("after report")
-        if trouble.lose or trouble.refuse:
+        if trouble.lose or trouble.refuse or machine.mute_until > loop.time():
             raise UnreachableError("report: no answer")
         return report
 
@@ -252,7 +252,8 @@ class SimHost:
             return _Arrived(act(machine))
 
         answer: Any = await self.wire.send(call, arrived, UnreachableError(f"{call}: no answer"))
-        if answer is None:
+        machine = self.wire.world.machines.get(self.cloud_id)
+        if answer is None or (machine and machine.mute_until > self.wire.world.now()):
             await asyncio.sleep(NO_ANSWER)
             raise UnreachableError(f"{self.cloud_id or 'a machine without an id'} does not answer")
         value: T = answer.value

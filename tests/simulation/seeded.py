@@ -187,13 +187,16 @@ class Chaos:
             asyncio.get_running_loop().call_later(draw.choice((10.0, 200.0)), self._disk_free)
         elif alive:
             machine = draw.choice(alive)
-            draw.choice((world.evict, world.vanish, world.reboot, self._silence, self._silence, self._stubborn))(machine)
+            draw.choice((world.evict, world.vanish, world.reboot, self._silence, self._silence, self._mute, self._stubborn))(machine)
 
     def _disk_free(self) -> None:
         self.scene.world.is_disk_full = False
 
     def _silence(self, machine: RealMachine) -> None:
         self.scene.world.silence(machine, self.draw.choice((5.0, 40.0, 150.0, FOREVER)))
+
+    def _mute(self, machine: RealMachine) -> None:
+        self.scene.world.mute(machine, self.draw.choice((5.0, 40.0)))
 
     def _stubborn(self, machine: RealMachine) -> None:
         machine.stubborn_until = self.scene.world.now() + self.draw.choice((5.0, 200.0))

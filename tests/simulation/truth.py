@@ -88,6 +88,7 @@ class RealMachine:
     jobs: dict[str, RealJob] = Factory(dict)
     evicted: bool = False
     silent_until: float = 0.0  # cut off: nothing gets through, and its jobs run on
+    mute_until: float = 0.0  # what is sent arrives, and no answer comes back
     stubborn_until: float = 0.0  # its jobs do not end when they are killed
     ended_at: float | None = None
     late: bool = False  # bought by a call that a process had slept in: see checks.py

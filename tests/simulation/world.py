@@ -219,6 +219,11 @@ class World:
         machine.silent_until = self.now() + seconds
         self.say("cloud", f"{machine.cloud_id} is cut off for {seconds:g} s")
 
+    def mute(self, machine: RealMachine, seconds: float) -> None:
+        """A machine hears and does what it is asked, and nothing of it comes back."""
+        machine.mute_until = self.now() + seconds
+        self.say("cloud", f"{machine.cloud_id} is mute for {seconds:g} s")
+
     def _stopped(self, machine: RealMachine) -> None:
         if machine.state is MachineState.STOPPING:
             self._cut_jobs(machine)

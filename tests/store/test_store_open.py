@@ -164,8 +164,8 @@ def test_a_locked_new_sqlite_database_is_told_too(sqlite_url: str) -> None:
     assert "locked by another process" in error.message
 
 
-def test_a_locked_postgresql_database_is_told_after_some_patience(postgres_url: str) -> None:
-    one, two = (Store.open(postgres_url, controller="tests", patience=0.2) for _ in range(2))
+def test_a_writer_that_has_not_written_yet_keeps_others_out_already(database_url: str) -> None:
+    one, two = (Store.open(database_url, controller="tests", patience=0.2) for _ in range(2))
     with one.database.writing(), pytest.raises(StoreError, match="locked by another process") as raised:
         two.apply([born(submission("s1"))], now=NOW, by=BY)
     assert not raised.value.usage

@@ -8,6 +8,8 @@ from attrs import evolve
 from reconciler.store.store import Store
 from tests.store.store_rows import BY, DELIVERY, NOW, attempt, born, fill, instance, submission
 
+DAY = 86400.0
+
 
 def ids(rows: Any) -> list[str]:
     return [row.id for row in rows]
@@ -115,3 +117,15 @@ def test_labels_count_up_and_avoid_each_other(store: Store) -> None:
     assert store.next_label("x") == "x-3"
     assert store.next_label("x", taken=["x-3", "x-4"]) == "x-5"
     assert store.next_label("x-2") == "x-2-2"
+
+
+def test_places_are_looked_at_while_machines_live_there_and_for_a_day_after(store: Store) -> None:
+    now = store.now()
+    fill(
+        store,
+        instance("live", place="a", since=now - 10 * DAY),
+        instance("live too", place="a", state="ready"),
+        instance("just ended", place="b", state="terminated", since=now - DAY / 2),
+        instance("long gone", place="c", state="failed", since=now - 2 * DAY),
+    )
+    assert {(place.cloud, place.settings) for place in store.places()} == {("local", "a"), ("local", "b")}
