@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 
@@ -24,8 +24,7 @@ async def on_change(folders: Iterable[Path], wake: Callable[[], None]) -> None:
         await asyncio.sleep(0.2)
 
 
-async def on_bell(rung: Callable[[], Awaitable[None]], wake: Callable[[], None]) -> None:
+async def on_bell(rings: AsyncIterator[None], wake: Callable[[], None]) -> None:
     """Wake whenever a command rings."""
-    while True:
-        await rung()
+    async for _ in rings:
         wake()

@@ -19,7 +19,7 @@ from reconciler.act.runner import Runner
 from reconciler.clouds.base import Cloud
 from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
-from reconciler.hosts.local import watch_children
+from reconciler.hosts.local import watched_by_pidfd
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
@@ -32,7 +32,7 @@ from reconciler.source import FileSource, SpecFiles
 from reconciler.spec.errors import SpecError
 from reconciler.spec.loader import load_config, load_pools, queue_problems
 from reconciler.spec.values import Config
-from reconciler.store.bell import rung
+from reconciler.store.bell import rings
 from reconciler.store.store import Store
 from reconciler.wakes import on_bell, on_change
 from reconciler.workloads import workload
@@ -123,7 +123,6 @@ async def assembled(
     config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
 ) -> AsyncIterator[Loop]:
     """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on."""
-    watch_children()
     db, machines, me = Threaded(), Machines(), this_process()
     content = config.state / "content"
     for folder in (config.results, config.state, content):
@@ -149,7 +148,8 @@ async def assembled(
         store=store, db=db, source=source, tools=tools, runner=runner, me=me, new_id=new_id, tell=tell, woken=woken
     )
     try:
-        yield loop
+        with watched_by_pidfd():
+            yield loop
     finally:
         await machines.close()
         db.executor.shutdown(wait=True)
@@ -166,7 +166,7 @@ async def awake(loop: Loop, config: Config, store: Store) -> AsyncIterator[None]
     folders = [config.pools, *([config.queue.folder] if config.queue.folder else [])]
     tasks = [
         asyncio.create_task(on_change(folders, knock), name="files"),
-        asyncio.create_task(on_bell(functools.partial(rung, store), knock), name="bell"),
+        asyncio.create_task(on_bell(rings(store), knock), name="bell"),
     ]
     try:
         yield

@@ -4,7 +4,7 @@ import os
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,15 @@ from sqlalchemy import create_engine, text
 from reconciler.store.store import Store
 
 CONTROLLER = "tests"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where skips are forbidden, a test that could not start what it needs has failed."""
+    report = yield
+    if report.skipped and os.environ.get("RECONCILER_FORBID_SKIPS") == "1":
+        report.outcome = "failed"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -12,20 +12,23 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from reconciler.act.base import World
+from reconciler.act.base import Tools, World
 from reconciler.hosts.base import Host, HostRefusedError, UnreachableError
 from reconciler.hosts.extract import MANIFEST
+from reconciler.lifecycle.instance import OFF
 from reconciler.model.assignment import Assignment
-from reconciler.model.job import Collected, JobReport
+from reconciler.model.job import Cause, Collected, JobReport, JobState
 from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Done, Failed, Verdict
 from reconciler.workloads.base import Workload
 
 INCOMING = ".incoming"  # beside the results, so that a rename brings them in
+GONE = Done(event="machine_gone")  # nothing of it is home, and nothing will come
 
 
 async def collect(rows: Sequence[Submission], world: World) -> Sequence[Done | Failed]:
@@ -60,23 +63,25 @@ async def bring_home(row: Submission, world: World) -> Done:
     """The agent's last word on the attempt, and the workload's verdict on what came home."""
     attempt, instance, orders = world.work(row)
     tools, host = world.tools, world.tools.host(instance)
-    workload = tools.workload(orders.workload, orders.settings)
     relative = f"{row.label}/{attempt.number}"
     home = tools.results / relative
     if instance.state in OFF:
-        found = await asyncio.to_thread(_home_already, home, attempt.id)
-        return evolve(found, verdict=evolve(found.verdict, results=relative)) if found else Done(event="machine_gone")
+        known = await asyncio.to_thread(_home_already, home, attempt.id)
+        return Done(job=known.report, verdict=evolve(known.verdict, results=relative)) if known else GONE
     report = await end(host, attempt.id)
-    found = await asyncio.to_thread(_home_already, home, attempt.id)
-    verdict = found.verdict if found else None
-    if verdict is None:
-        job = workload.job(orders, tools.content / orders.content)
-        incoming = await asyncio.to_thread(_incoming, tools.results, attempt.id)
-        collected = await host.collect(job, incoming)
-        verdict = await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
+    known = await asyncio.to_thread(_home_already, home, attempt.id)
+    verdict = known.verdict if known else await _bring(host, orders, report, tools, home)
     await asyncio.to_thread(_sweep, tools.results, attempt.id)
     await host.forget(attempt.id)
     return Done(job=report, verdict=evolve(verdict, results=relative))
+
+
+async def _bring(host: Host, orders: Assignment, report: JobReport, tools: Tools, home: Path) -> Verdict:
+    workload = tools.workload(orders.workload, orders.settings)
+    job = workload.job(orders, tools.content / orders.content)
+    incoming = await asyncio.to_thread(_incoming, tools.results, orders.attempt)
+    collected = await host.collect(job, incoming)
+    return await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
 
 
 def _incoming(results: Path, attempt_id: str) -> Path:
@@ -91,14 +96,31 @@ def _sweep(results: Path, attempt_id: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _home_already(home: Path, attempt_id: str) -> Verdict | None:
+@frozen
+class _Home:
+    """What the manifest of results that are home says."""
+
+    report: JobReport
+    verdict: Verdict
+
+
+def _home_already(home: Path, attempt_id: str) -> _Home | None:
     try:
         manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if manifest.get("attempt") != attempt_id:
         return None
-    return Verdict(outcome=manifest["outcome"], message=manifest["message"], scores=manifest["scores"])
+    report = JobReport(
+        job=attempt_id,
+        state=JobState(manifest["state"]),
+        cause=Cause(manifest["cause"]) if manifest["cause"] else None,
+        exit_code=manifest["exit_code"],
+        started=datetime.fromisoformat(manifest["started"]) if manifest["started"] else None,
+        ended=datetime.fromisoformat(manifest["ended"]) if manifest["ended"] else None,
+        peak_memory=manifest["peak_memory_mib"],
+    )
+    return _Home(report, Verdict(outcome=manifest["outcome"], message=manifest["message"], scores=manifest["scores"]))
 
 
 def _settle(
@@ -111,6 +133,7 @@ def _settle(
         "submission": orders.submission,
         "pool": orders.pool,
         "state": str(report.state),
+        "cause": str(report.cause or ""),
         "exit_code": report.exit_code,
         "started": report.started.isoformat() if report.started else None,
         "ended": report.ended.isoformat() if report.ended else None,
@@ -135,7 +158,7 @@ def _rename(incoming: Path, home: Path, attempt_id: str) -> Verdict | None:
             raise
         known = _home_already(home, attempt_id)
         if known is not None:
-            return known
+            return known.verdict
         home.rename(home.with_name(f"{home.name}.before-{attempt_id}"))  # of another database: kept, not overwritten
         incoming.rename(home)
     _sync(home.parent)

@@ -102,6 +102,7 @@ class Draft:
     halted: set[Place] = Factory(set)  # too much vanished at once: nothing is bought or ended there
     wake_at: float = float("inf")
     broken: list[str] = Factory(list)
+    now: float = float("-inf")
 
     def decide(self, table: str, row_id: str, how: Callable[[], Step | None]) -> None:
         """Take what one row's decision says. A row that cannot be decided is named, and stops no other."""
@@ -121,8 +122,9 @@ class Draft:
         return (table, row_id) not in self.touched
 
     def due(self, at: float) -> None:
-        """Something may have to be decided at this time even if nothing happens before."""
-        self.wake_at = min(self.wake_at, at)
+        """Something may have to be decided then even if nothing happens before. What was due has had its turn."""
+        if at > self.now:
+            self.wake_at = min(self.wake_at, at)
 
 
 @frozen(kw_only=True)

@@ -16,7 +16,7 @@ def decide(case: Case) -> Decision:
 
     A row moves at most once in a pass, so what happened outside is decided before what we want.
     """
-    draft = Draft()
+    draft = Draft(now=case.now)
     instances(case, draft)
     submissions(case, draft)
     deliveries(case, draft)

@@ -16,7 +16,7 @@ from reconciler.decide.deadlines import MARGIN, deadline
 from reconciler.decide.moves import can, move_instance, move_submission, strike
 from reconciler.decide.outcomes import final, may_retry, of_report, retry_at, spent
 from reconciler.decide.telling import tell
-from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.instance import INSTANCE, OFF
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.assignment import Assignment
 from reconciler.model.change import Step, Update
@@ -90,13 +90,20 @@ def _next(view: View, draft: Draft) -> Step | None:
 def _machine_gone(view: View) -> Step | None:
     """No process of it can be left: its machine has ended, or is stopped."""
     row, instance = view.row, view.instance
-    if instance is None or not (INSTANCE.is_final(instance.state) or instance.state == "stopped"):
+    if instance is None or instance.state not in OFF:
         return None
+    if row.state == "collecting" and not _nothing_is_home(view):
+        return None  # what was brought home before the machine went counts: its effect looks
     if row.state == "cancelling":
         return close(view, "machine_gone", Outcome.CANCELLED, None, None)
     found = Outcome.NEVER_STARTED if row.state == "staging" else Outcome.LOST
     outcome = Outcome.EVICTED if instance.reason == "evicted" else found
     return close(view, "machine_gone", outcome, None, None, f"its machine {instance.id} is gone: {instance.reason}")
+
+
+def _nothing_is_home(view: View) -> bool:
+    answer = view.case.answer("submissions", view.row.id, view.row.state, view.row.since)
+    return answer is not None and isinstance(answer.result, Done) and answer.result.event == "machine_gone"
 
 
 def _answered(view: View) -> Step | None:
@@ -169,8 +176,12 @@ def _noticed(view: View) -> Step | None:
 def _overdue(view: View) -> Step | None:
     """Its state's deadline has passed."""
     row = view.row
-    if view.due > view.case.now or not can(SUBMISSION, row.state, "overdue"):
+    if view.due > view.case.now:
         return None
+    if row.state in ("collecting", "cancelling") and not _nothing_is_left(view):
+        return None
+    if row.state == "cancelling":
+        return close(view, "killed", Outcome.CANCELLED, None, None)
     if row.state == "collecting":
         why = f"results could not be brought home: {row.last_error}"
         return close(view, "overdue", Outcome.LOST, None, None, why)
@@ -178,10 +189,22 @@ def _overdue(view: View) -> Step | None:
     return view.step("overdue", f"{row.state} took too long", found)
 
 
-def _end_wedged_machine(view: View, draft: Draft) -> None:
-    """A job that cannot be killed in time is ended with its machine."""
+def _nothing_is_left(view: View) -> bool:
+    """Evidence that no process of it is left, though its effect came to nothing.
+
+    Its host says so; or we cannot end its machine, and the limit that its host enforces has passed with a margin.
+    """
+    if view.job is not None:
+        return view.job.over
+    limit = Assignment.from_json(view.attempt.frozen).limit
     instance = view.instance
-    if view.row.state != "cancelling" or view.due > view.case.now or instance is None:
+    return bool(instance and instance.state == "terminating" and instance.since + limit + MARGIN <= view.case.now)
+
+
+def _end_wedged_machine(view: View, draft: Draft) -> None:
+    """A job that can be neither ended nor brought home in time is ended with its machine."""
+    instance = view.instance
+    if view.row.state not in ("cancelling", "collecting") or view.due > view.case.now or instance is None:
         return
     if can(INSTANCE, instance.state, "unreachable") and draft.is_free("instances", instance.id):
         end = move_instance(view.case, instance, "unreachable", reason="unreachable")

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reconciler.hosts.agent import AgentHost
@@ -29,12 +29,27 @@ def local_host(home: Path, machine: str, *, boot_id_file: Path | None = None) ->
     return AgentHost(LocalTransport(home, machine, boot_id_file=boot_id_file), confined=True)
 
 
-def watch_children() -> None:
-    """Let the loop see commands end without a thread for each, where Python does not do so by itself."""
-    if sys.version_info < (3, 12):
-        with contextlib.suppress(OSError):
-            os.close(os.pidfd_open(os.getpid()))
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+@contextlib.contextmanager
+def watched_by_pidfd() -> Iterator[None]:
+    """The running loop sees commands end without a thread for each: Python 3.11 does not do so by itself."""
+    if sys.version_info >= (3, 12) or not _has_pidfd():
+        yield
+        return
+    before, watcher = asyncio.get_child_watcher(), asyncio.PidfdChildWatcher()
+    watcher.attach_loop(asyncio.get_running_loop())
+    asyncio.set_child_watcher(watcher)
+    try:
+        yield
+    finally:
+        asyncio.set_child_watcher(before)
+
+
+def _has_pidfd() -> bool:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 class LocalTransport:

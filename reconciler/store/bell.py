@@ -41,16 +41,6 @@ async def rings(store: Store) -> AsyncGenerator[None]:
         await listening.aclose()
 
 
-async def rung(store: Store) -> None:
-    """Wait for the next ring from now on. Whoever listens again and again uses `rings`, which loses none between."""
-    heard = rings(store)
-    try:
-        await anext(heard)
-        await anext(heard)
-    finally:
-        await heard.aclose()
-
-
 def _bell(store: Store) -> Path:
     return Path(f"{store.database.url.database}-bell")
 
