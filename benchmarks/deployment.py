@@ -13,7 +13,9 @@ from pathlib import Path
 from attrs import frozen
 
 from reconciler.clouds.local import LocalCloud
+from reconciler.source import SpecFiles
 from reconciler.spec.places import place
+from reconciler.spec.values import Config
 from reconciler.store.store import Store
 from reconciler.wiring import open_store, read_config
 
@@ -28,6 +30,7 @@ POOL = """\
 pool: cpu
 cloud: {{local: {{}}}}
 size: {{local: {machines}}}
+slots: {slots}
 workload: {{script: {{command: sh run.sh, outputs: ["out/**"]}}}}
 """
 
@@ -55,13 +58,13 @@ class Deployment:
 
 
 @contextmanager
-def deployment(*, machines: int, interval: str = "10s") -> Iterator[Deployment]:
+def deployment(*, machines: int, slots: int = 1, interval: str = "10s") -> Iterator[Deployment]:
     """A fresh deployment with a pool of exactly so many machines; its folder is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="reconciler-benchmark-") as name:
         made = Deployment(Path(name))
         (made.folder / "pools").mkdir()
         made.config.write_text(CONFIG.format(interval=interval), encoding="utf-8")
-        (made.folder / "pools" / "cpu.yml").write_text(POOL.format(machines=machines), encoding="utf-8")
+        (made.folder / "pools" / "cpu.yml").write_text(POOL.format(machines=machines, slots=slots), encoding="utf-8")
         yield made
 
 
@@ -80,9 +83,14 @@ def running(made: Deployment) -> Iterator[Store]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE)
-            cloud = LocalCloud(place(specs.desired().pools["cpu"].pool, config))
-            if ids := [row.cloud_id for row in store.instances()]:
-                asyncio.run(cloud.terminate(ids))
+            end_machines(config, specs, store)
+
+
+def end_machines(config: Config, specs: SpecFiles, store: Store) -> None:
+    """End every machine that the database knows, with what runs on it."""
+    cloud = LocalCloud(place(specs.desired().pools["cpu"].pool, config))
+    if ids := [row.cloud_id for row in store.instances() if row.cloud_id]:
+        asyncio.run(cloud.terminate(ids))
 
 
 def wait_until(done: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:

@@ -8,14 +8,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from benchmarks.deployment import Deployment, deployment, running, wait_until
+from benchmarks.deployment import deployment, running, wait_until
 from benchmarks.figures import Figure
-from reconciler.decide.births import Arrival, birth
-from reconciler.queues.content import keep
-from reconciler.spec.values import SubmissionOptions
-from reconciler.store.bell import ring
-from reconciler.store.store import Store
-from reconciler.wiring import new_id, read_config
+from benchmarks.work import queue
+from reconciler.wiring import read_config
 
 MACHINES = 10
 SHORT, LONG = (100, 2), (30, 10)  # jobs, seconds each
@@ -49,27 +45,12 @@ def measure(machines: int, jobs: int, seconds: int) -> Use:
     with deployment(machines=machines) as made, running(made) as store:
         ledger = made.folder / "ledger"
         ledger.mkdir()
-        _queue(made, store, jobs, JOB.format(ledger=ledger, seconds=seconds))
+        script = JOB.format(ledger=ledger, seconds=seconds)
+        queue(made, read_config(made.config)[0], store, jobs, script, at_once=True)
         patience = 60 + 3 * seconds * jobs / machines
         wait_until(lambda: len(_moments(ledger, "end")) == jobs, "every job ended", patience=patience)
         makespan = max(_moments(ledger, "end")) - min(_moments(ledger, "start"))
         return Use(slots=machines, makespan=makespan, slept=float(jobs * seconds))
-
-
-def _queue(made: Deployment, store: Store, jobs: int, script: str) -> None:
-    """All at once, in one transaction, as a full queue is found."""
-    config, _ = read_config(made.config)
-    content = keep(made.work("sleeper", script), config.state / "content")
-    arrivals = (
-        Arrival(
-            id=new_id(), name=name, label=name, content=content, options=SubmissionOptions(), pool="cpu",
-            source="command",
-        )
-        for name in (f"sleeper-{number}" for number in range(jobs))
-    )  # fmt: skip
-    now = store.now()
-    store.apply([birth(config, arrival, now) for arrival in arrivals], now=now, by="benchmark")
-    ring(store)
 
 
 def _moments(ledger: Path, what: str) -> list[float]:

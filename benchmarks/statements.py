@@ -47,3 +47,22 @@ def counted(store: Store) -> Iterator[Statements]:
         yield seen
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def unread(store: Store, seen: Statements) -> Iterator[None]:
+    """While it lasts, a pass's own read of the database is left out of the count."""
+    load = store.load
+
+    def quietly(*args: Any, **kwargs: Any) -> Recorded:
+        before = seen.by_text.copy()
+        try:
+            return load(*args, **kwargs)
+        finally:
+            seen.by_text = before
+
+    store.load = quietly  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del store.load

@@ -4,6 +4,7 @@ the machines that go on, and what is left to do.
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.deployment import Deployment
@@ -55,8 +56,13 @@ def explained(deployment: Deployment, rows: list[Submission], attempts: Mapping[
         attempt = attempts.get(row.attempt_id)
         home = deployment.results(attempt)
         why = verdict(row, attempt) or ("it waits" if not SUBMISSION.is_final(row.state) else "no reason was given")
-        place = f" (log: {home / 'log'})" if home and str(home / "log") not in why else ""
+        place = f" (log: {near(home / 'log')})" if home and str(home / "log") not in why else ""
         yield f"{row.label} {row.state}: {why}{place}"
+
+
+def near(path: Path) -> Path:
+    """A path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _machines(deployment: Deployment) -> None:

@@ -44,4 +44,6 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
             continue
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.clouds.base import CloudError
 from reconciler.clouds.local import LocalCloud, local_place
-from reconciler.clouds.local_folders import KEPT, SHOWN
+from reconciler.clouds.local_folders import KEPT, SHOWN, Folders
 from reconciler.hosts.base import UnreachableError
 from reconciler.model.job import Folder, Job
 from reconciler.model.offer import Fault, Machine, MachineState
@@ -226,6 +226,21 @@ def test_a_host_answers_only_while_its_machine_runs(root: Path, cloud: LocalClou
     assert not reaches(cloud, machine)
 
 
+@pytest.mark.parametrize("state", [MachineState.STOPPING, MachineState.STOPPED, MachineState.RUNNING])
+def test_what_is_being_ended_does_nothing_else(root: Path, clock: Clock, state: MachineState) -> None:
+    folders = Folders(root, clock)
+    (record,) = folders.launch(local_request(), boot=0.0, capacity=None)
+    folders.turn(record.cloud_id, MachineState.SHUTTING_DOWN)
+    assert folders.turn(record.cloud_id, state) is None
+    found = folders.find(record.cloud_id)
+    assert found is not None
+    assert found.state == MachineState.SHUTTING_DOWN
+    for call in ("stop", "start"):
+        with pytest.raises(CloudError) as refusal:
+            run(getattr(LocalCloud(local_place(root)), call)([record.cloud_id]))
+        assert refusal.value.fault is Fault.REFUSED
+
+
 def test_what_lies_in_the_home_outlasts_a_stop(root: Path, cloud: LocalCloud) -> None:
     (machine,) = run(cloud.launch(local_request()))
     (Path(machine.address) / "kept").write_text("42")
@@ -242,7 +257,7 @@ def test_a_job_that_runs_is_gone_with_its_machine(cloud: LocalCloud, tmp_path: P
         host = cloud.host(machine, "{}")
         await host.install()
         boot_id = (await host.report()).boot_id
-        command = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' & sleep 1000"
+        command = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60"
         await host.start(Job(id="a.1", command=command, runs_in=Folder.HOME), boot_id=boot_id)
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             await asyncio.sleep(0.01)

@@ -12,50 +12,50 @@ from reconciler.clouds.local_processes import Process, ProcessesLeftError, end_p
 from tests.clouds.cloud_cases import Spawn, is_alive
 
 MACHINE = "local-0123456789abcdef0123"
-LATE = "import time; time.sleep(1000)"
+LATE = "import time; time.sleep(60)"
 # Each prints the pid of what must be ended, and leaves it running.
 ESCAPES = {
-    "simply runs": "import os, time; print(os.getpid(), flush=True); time.sleep(1000)",
+    "simply runs": "import os, time; print(os.getpid(), flush=True); time.sleep(60)",
     "ignores every signal": """
 import os, signal, time
 for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
     try: signal.signal(number, signal.SIG_IGN)
     except OSError: pass
-print(os.getpid(), flush=True); time.sleep(1000)""",
+print(os.getpid(), flush=True); time.sleep(60)""",
     "is detached twice": """
 import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        os.chdir("/"); print(os.getpid(), flush=True); os.close(1); time.sleep(1000)
+        os.chdir("/"); print(os.getpid(), flush=True); os.close(1); time.sleep(60)
 os._exit(0)""",
     "forgets its environment in the session": """
 import os, sys
 os.chdir("/")
 if os.fork() == 0:
     os.execve(sys.executable, [sys.executable, "-c",
-        "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"], {})
-import time; time.sleep(1000)""",
+        "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], {})
+import time; time.sleep(60)""",
     "forgets its environment and its session": """
 import os, sys, time
 os.chdir("/")
 if os.fork() == 0:
     os.setsid()
     os.execve(sys.executable, [sys.executable, "-c",
-        "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"], {})
-time.sleep(1000)""",
+        "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], {})
+time.sleep(60)""",
     "forgets everything but where it stands": """
 import os, sys
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.execve(sys.executable, [sys.executable, "-c",
-            "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"], {})
+            "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], {})
 os._exit(0)""",
     "is stopped": "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP)",
     "has threads only": """
 import os, threading, time, ctypes
-threading.Thread(target=time.sleep, args=(1000,)).start()
+threading.Thread(target=time.sleep, args=(60,)).start()
 print(os.getpid(), flush=True)
 ctypes.CDLL(None).pthread_exit(None)""",
 }
@@ -131,7 +131,7 @@ import os, subprocess, sys
 from pathlib import Path
 from reconciler.clouds.local_processes import end_processes
 beside = subprocess.Popen(["sleep", "60"], cwd="/", env={{"PATH": os.environ["PATH"]}}, stdout=subprocess.DEVNULL)
-child = subprocess.Popen(["sleep", "1000"])
+child = subprocess.Popen(["sleep", "60"])
 end_processes({{"{MACHINE}": (Path.cwd(),)}})
 print(child.wait(), beside.poll())
 beside.kill()"""

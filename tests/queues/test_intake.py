@@ -34,9 +34,9 @@ def entry(content: str = "c1", problem: str = "", key: str = "a") -> Entry:
 def row(state: str = "queued", content: str = "c1", **values: object) -> Submission:
     plain = Submission(
         id="s1", version=1, name="a", label="a", pool="p", priority=0, types="[]", limit=None, env="{}",
-        source="folder", source_key="a", content=content, retry_of="", state=state, reason="", message="", since=0.0,
-        clock=0.0, created=0.0, attempts=0, attempt_id="", spent="{}", cancel_wanted=False, absences=0, strikes=0, not_before=0.0,
-        last_error="", claim_by="", claim_until=0.0,
+        source="folder", source_key="a", content=content, retry_of="", state=state, reason="", message="",
+        since=0.0, clock=0.0, created=0.0, attempts=0, attempt_id="", spent="{}", cancel_wanted=False,
+        absences=0, strikes=0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip
     return evolve(plain, **values)  # type: ignore[arg-type]
 

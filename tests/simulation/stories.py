@@ -94,11 +94,9 @@ STORIES: tuple[Story, ...] = (
     Story("stopped when idle", _kept, ((40.0, lambda scene: scene.submit("two")),)),
 )  # fmt: skip
 
-# Points at which nothing has happened since the point before: dying there is dying there.
-READING = ("before store.load", "before store.places", "before store.launch", "before store.submission",
-           "before store.submissions", "before store.attempt", "before store.attempts", "before report",
-           "before listing", "before lookup")  # fmt: skip
-ALSO_DULL_TO_DIE_AT = ("before store.apply", "before store.claim", "after report", "after listing", "after lookup")
+# The store's reads, and questions: what comes of a death or a sleep there comes of one at the next point too.
+READS = ("store.load", "store.places", "store.launch", "store.submission", "store.submissions", "store.attempt",
+         "store.attempts", "report", "listing", "lookup")  # fmt: skip
 
 
 def die_with_machines(process: Process) -> None:
@@ -123,12 +121,16 @@ class At:
             self.act(process)
 
 
-def points(story: Story, *, to_die: bool) -> list[int]:
-    """The points of a story's first process at which something else may come of a death, or of a sleep."""
+def points(story: Story, kind: str) -> list[int]:
+    """The points of a story's first process, after or before (`kind`) each call that has an effect.
+
+    To die before a call is to die after the one before it, for nothing has happened in between. To sleep after a call
+    is to sleep before the next one, for what was read in between is read anew, or known to be old.
+    """
     nowhere = At(0, Process.die)
     tell(story, nowhere)
-    dull = (*READING, *(ALSO_DULL_TO_DIE_AT if to_die else ()))
-    return [number for number, what in enumerate(nowhere.points, 1) if what not in dull]
+    numbered = [(number, *what.split(" ", 1)) for number, what in enumerate(nowhere.points, 1)]
+    return [number for number, when, call in numbered if when == kind and call not in READS]
 
 
 def tell(story: Story, disturb: Callable[[Process, str], None] | None = None, takeover: float | None = None) -> Stage:
