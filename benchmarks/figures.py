@@ -1,7 +1,5 @@
 """The values that the rows of the table are made of, so that a row is a pure function and printing is done once."""
 
-from collections.abc import Callable
-
 from attrs import frozen
 
 
@@ -30,12 +28,3 @@ class Figure:
     def goal(self) -> str:
         """The bound in words."""
         return f"{'at least' if self.at_least else 'at most'} {self.show(self.bound)}"
-
-
-@frozen(kw_only=True)
-class Row:
-    """One row of the table that can be picked by name; `run` measures it and tells its figures."""
-
-    name: str
-    about: str
-    run: Callable[[], tuple[Figure, ...]]

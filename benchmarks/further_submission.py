@@ -11,8 +11,8 @@ from attrs import frozen
 
 from benchmarks.deployment import Deployment, deployment, end_machines
 from benchmarks.figures import Figure
-from benchmarks.statements import counted, unread
-from benchmarks.work import queue
+from benchmarks.statements import counted, without_reads_of_passes
+from benchmarks.work import submit_each
 from reconciler.source import SpecFiles
 from reconciler.spec.values import Config
 from reconciler.store.store import Store
@@ -61,8 +61,8 @@ async def _settle(made: Deployment, config: Config, specs: SpecFiles, store: Sto
     """Statements from the first submission's birth until all have succeeded and everybody has been told."""
     async with assembled(config, specs, store, lambda _: None) as loop:
         await loop.until_settled()
-        with counted(store) as seen, unread(store):
-            queue(made, config, store, submissions, ":\n", at_once=False)
+        with counted(store) as seen, without_reads_of_passes(store, seen):
+            submit_each(made, config, specs, store, submissions, ":\n")
             await loop.until_settled()
         ended = store.counts("submissions")["cpu"]
         assert ended == {"succeeded": submissions}, ended

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from benchmarks.deployment import deployment, running, wait_until
 from benchmarks.figures import Figure
-from benchmarks.work import queue
+from benchmarks.work import queue_at_once
 from reconciler.wiring import read_config
 
 MACHINES = 10
@@ -46,7 +46,7 @@ def measure(machines: int, jobs: int, seconds: int) -> Use:
         ledger = made.folder / "ledger"
         ledger.mkdir()
         script = JOB.format(ledger=ledger, seconds=seconds)
-        queue(made, read_config(made.config)[0], store, jobs, script, at_once=True)
+        queue_at_once(made, *read_config(made.config), store, jobs, script)
         patience = 60 + 3 * seconds * jobs / machines
         wait_until(lambda: len(_moments(ledger, "end")) == jobs, "every job ended", patience=patience)
         makespan = max(_moments(ledger, "end")) - min(_moments(ledger, "start"))

@@ -1,8 +1,9 @@
 """Counts what a program says to its database, by SQLAlchemy's own events: nothing can be said past them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import Factory, define
 from sqlalchemy import event
@@ -10,13 +11,15 @@ from sqlalchemy import event
 from reconciler.store.store import Store
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+READS = ("load", "places")  # of the store: what every pass reads, however many submissions there are
 
 
 @define
 class Statements:
-    """How often each statement ran, by its text, and what begins and ends transactions apart from that."""
+    """How often each statement ran, by its text. One statement with many rows of values is one."""
 
     by_text: Counter[str] = Factory(Counter)
+    listening: bool = True
 
     @property
     def all(self) -> int:
@@ -35,11 +38,12 @@ class Statements:
 
 @contextmanager
 def counted(store: Store) -> Iterator[Statements]:
-    """Counts the statements of a store while it lasts. One statement with many rows of values is one."""
+    """Counts the statements of a store while it lasts."""
     seen = Statements()
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.by_text[statement] += 1
+        if seen.listening:
+            seen.by_text[statement] += 1
 
     engine = store.database.engine
     event.listen(engine, "before_cursor_execute", note)
@@ -50,19 +54,23 @@ def counted(store: Store) -> Iterator[Statements]:
 
 
 @contextmanager
-def unread(store: Store, seen: Statements) -> Iterator[None]:
-    """While it lasts, a pass's own read of the database is left out of the count."""
-    load = store.load
-
-    def quietly(*args: Any, **kwargs: Any) -> Recorded:
-        before = seen.by_text.copy()
-        try:
-            return load(*args, **kwargs)
-        finally:
-            seen.by_text = before
-
-    store.load = quietly  # type: ignore[method-assign]
+def without_reads_of_passes(store: Store, seen: Statements) -> Iterator[None]:
+    """While it lasts, what passes read is left out. Store calls of a loop never overlap, so this leaves out no more."""
+    for name in READS:
+        setattr(store, name, _unheard(getattr(store, name), seen))
     try:
         yield
     finally:
-        del store.load
+        for name in READS:
+            delattr(store, name)
+
+
+def _unheard(call: Callable[..., Any], seen: Statements) -> Callable[..., Any]:
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        seen.listening = False
+        try:
+            return call(*args, **kwargs)
+        finally:
+            seen.listening = True
+
+    return quietly

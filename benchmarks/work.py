@@ -1,28 +1,37 @@
 """Submissions for the benchmarks: the same content under many names."""
 
-from reconciler.decide.births import Arrival, birth
-from reconciler.model.change import Step
-from reconciler.queues.content import keep
-from reconciler.spec.values import Config, SubmissionOptions
-from reconciler.store.bell import ring
-from reconciler.store.store import Store
-from reconciler.wiring import new_id
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import evolve
 
 from benchmarks.deployment import Deployment
+from reconciler import api
+from reconciler.decide.births import Arrival, birth
+from reconciler.queues.content import keep
+from reconciler.source import SpecFiles
+from reconciler.spec.values import Config
+from reconciler.store.bell import ring
+from reconciler.store.store import Store
 
 
-def queue(made: Deployment, config: Config, store: Store, count: int, script: str, *, at_once: bool) -> None:
-    """Queue so many: all in one transaction, as a full queue is found, or each in its own, as `submit` does it."""
-    content = keep(made.work("work", script), config.state / "content")
-    steps = [_birth(config, store, f"work-{number}", content) for number in range(count)]
-    for together in [steps] if at_once else [[step] for step in steps]:
-        store.apply(together, now=store.now(), by="benchmark")
+def submit_each(made: Deployment, config: Config, specs: SpecFiles, store: Store, count: int, script: str) -> None:
+    """Submit so many, one after the other, as `reconcile submit` does it."""
+    folder = made.work("work", script)
+    for arrival in _arrivals(config, specs, folder, count):
+        api.enqueue(config, store, folder, arrival)
+
+
+def queue_at_once(made: Deployment, config: Config, specs: SpecFiles, store: Store, count: int, script: str) -> None:
+    """Queue so many in one transaction, as a queue is found that filled while nobody looked."""
+    folder = made.work("work", script)
+    content = keep(folder, config.state / "content")
+    now = store.now()
+    arrivals = _arrivals(config, specs, folder, count)
+    store.apply([birth(config, evolve(arrival, content=content), now) for arrival in arrivals], now=now, by="benchmark")
     ring(store)
 
 
-def _birth(config: Config, store: Store, name: str, content: str) -> Step:
-    arrival = Arrival(
-        id=new_id(), name=name, label=name, content=content, options=SubmissionOptions(), pool="cpu",
-        source="command",
-    )  # fmt: skip
-    return birth(config, arrival, store.now())
+def _arrivals(config: Config, specs: SpecFiles, folder: Path, count: int) -> Iterator[Arrival]:
+    pools = specs.desired().pools
+    return (api.checked(config, pools, folder, name=f"work-{number}", asked={}) for number in range(count))

@@ -27,6 +27,7 @@ from reconciler.spec.places import place
 
 log = logging.getLogger(__name__)
 
+GATHER = 0.005  # seconds for which news that follow each other are taken as one
 MOST_PASSES = 10_000  # of one --once: more than any real work takes, so that a fault of ours cannot spin for ever
 
 
@@ -243,6 +244,7 @@ class Loop:
         try:
             async with asyncio.timeout(wait):  # wait_for of Python 3.11 may swallow a cancellation
                 await self.woken.wait()
+                await asyncio.sleep(GATHER)
         except TimeoutError:
             return  # it is time for a pass anyway
 

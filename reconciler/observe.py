@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 20.0  # seconds for a cloud or a host to answer a question that needs no waiting
 LONG_POLL = 50.0  # seconds that a host may keep a long poll open
+REST = 0.2  # seconds before a host with news is asked again: what the news sets off comes first
 PROBES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)  # seconds between failed probes; the last repeats
 
 # What may well happen when one asks somebody far away. Anything else is a fault of ours, and says as little about them.
@@ -149,3 +150,4 @@ class Watch:
             mark, failures = report.mark, 0
             if changed:
                 self.wake()
+                await asyncio.sleep(REST)

@@ -117,12 +117,15 @@ class Mark:
         self._ids = frozenset(machine.encode() for machine in machines)
         self._folders = tuple({os.path.realpath(folder) for folders in machines.values() for folder in folders})
 
-    def is_on(self, pid: int) -> bool:
-        """Whether a process carries a machine's id, or stands in its folder. Raises OSError when it has ended."""
-        for entry in _content(f"/proc/{pid}/environ").split(b"\0"):
+    def is_on(self, thread: str) -> bool:
+        """Whether a thread, by its folder in /proc, carries a machine's id, or stands in its folder.
+
+        Raises OSError when it has ended.
+        """
+        for entry in _content(f"{thread}/environ").split(b"\0"):
             if entry.startswith(MARK) and entry[len(MARK) :] in self._ids:
                 return True
-        places = (os.readlink(f"/proc/{pid}/{link}") for link in ("cwd", "root"))  # noqa: PTH115
+        places = (os.readlink(f"{thread}/{link}") for link in ("cwd", "root"))  # noqa: PTH115
         return any(self._is_inside(place) for place in places)
 
     def _is_inside(self, place: str) -> bool:
@@ -145,12 +148,18 @@ def look(mark: Mark) -> Iterator[Process]:
 
 def _read(pid: int, mark: Mark) -> Process | None:
     stat = _stat(pid)
-    if stat[0] in "ZX" and int(stat[17]) <= 1:  # it has ended, and waits to be asked how
-        return None
-    marked = False
+    threads = [f"/proc/{pid}"]
+    if stat[0] in "ZX":
+        if int(stat[17]) <= 1:  # it has ended, and waits to be asked how
+            return None
+        threads = [f"/proc/{pid}/task/{thread}" for thread in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+    return Process(pid, int(stat[1]), int(stat[3]), int(stat[19]), any(_is_marked(each, mark) for each in threads))
+
+
+def _is_marked(folder: str, mark: Mark) -> bool:
     with contextlib.suppress(OSError):
-        marked = mark.is_on(pid)
-    return Process(pid, int(stat[1]), int(stat[3]), int(stat[19]), marked)
+        return mark.is_on(folder)
+    return False
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,5 +1,6 @@
 """What one decision is made of, and the draft in which its steps gather."""
 
+import json
 from collections.abc import Callable, Mapping
 
 from attrs import Factory, define, field, frozen
@@ -20,6 +21,15 @@ def slots_taken(recorded: Recorded) -> dict[str, int]:
         if attempt and row.state in HOLDS_SLOT:
             taken[attempt.instance_id] = taken.get(attempt.instance_id, 0) + 1
     return taken
+
+
+def types_of(text: str) -> list[str] | None:
+    """The instance types that a submission names, none for any; None where this version cannot read them."""
+    try:
+        types = json.loads(text)
+    except ValueError:
+        return None
+    return types if isinstance(types, list) else None
 
 
 @frozen(kw_only=True)

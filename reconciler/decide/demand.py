@@ -1,11 +1,10 @@
 """How many machines of each type a pool lacks."""
 
-import json
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from reconciler.decide.case import Case
+from reconciler.decide.case import Case, types_of
 from reconciler.model.rows import Instance
 from reconciler.spec.values import Pool
 
@@ -63,7 +62,10 @@ def _add_demand(case: Case, pool: Pool, free: dict[str, int], plan: dict[str, in
     waiting = case.recorded.waiting.get(pool.pool)
     groups = dict(waiting.by_types) if waiting else {}
     for types, count in sorted(groups.items(), key=lambda group: group[0] == "[]"):
-        allowed = [kind for kind in pool.size if kind in (json.loads(types) or pool.size)]
+        named = types_of(types)
+        if named is None:  # placement tells of it
+            continue
+        allowed = [kind for kind in pool.size if kind in (named or pool.size)]
         missing = count
         for kind in allowed:
             used = min(missing, max(0, free[kind]))

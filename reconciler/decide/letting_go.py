@@ -2,7 +2,7 @@
 
 import math
 
-from reconciler.decide.case import Case, Draft
+from reconciler.decide.case import Case, Draft, types_of
 from reconciler.decide.demand import SERVES
 from reconciler.decide.moves import move_instance
 from reconciler.model.change import Step
@@ -93,7 +93,8 @@ def _starved(case: Case, pool: Pool, rows: list[Instance]) -> bool:
     waiting = case.recorded.waiting.get(pool.pool)
     ready = {row.type for row in rows if row.state == "ready"}
     groups = waiting.by_types if waiting else {}
-    return bool(groups) and not any(kind in types or types == "[]" for types in groups for kind in ready)
+    named = [types for text in groups if (types := types_of(text)) is not None]
+    return bool(groups) and not any(kind in types or not types for types in named for kind in ready)
 
 
 def _end_if_idle(case: Case, draft: Draft, idle: Idle, row: Instance, *, at_once: bool) -> bool:

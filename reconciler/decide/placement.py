@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 
-from reconciler.decide.case import Case, Desired, Draft, slots_taken
+from reconciler.decide.case import Case, Desired, Draft, slots_taken, types_of
 from reconciler.decide.moves import move_submission
 from reconciler.model.assignment import Assignment
 from reconciler.model.change import Insert, Step, Update
@@ -48,7 +48,10 @@ def placement(case: Case, draft: Draft) -> None:
         wish = case.desired.pools.get(row.pool)
         if wish is None or not draft.is_free("submissions", row.id):
             continue
-        types = json.loads(row.types)
+        types = types_of(row.types)
+        if types is None:
+            draft.broken.append(f"submissions/{row.id}: its instance types cannot be read")
+            continue
         candidates = open_by_pool.get(row.pool, [])
         chosen = next((one for one in candidates if free[one.id] and (not types or one.type in types)), None)
         if chosen is None:

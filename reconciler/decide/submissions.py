@@ -71,15 +71,15 @@ def submissions(case: Case, draft: Draft) -> None:
         attempt = case.recorded.attempts.get(row.attempt_id)
         if attempt is None:  # a row of a version that we cannot read: left alone
             continue
-        view = View(case, row, attempt, case.recorded.instances.get(attempt.instance_id))
-        draft.decide("submissions", row.id, partial(_next, view, draft))
+        draft.decide("submissions", row.id, partial(_next, case, draft, row, attempt))
     for row in case.recorded.wishes:
         cancel = move_submission(case, row, "cancel", reason=Outcome.CANCELLED)
         draft.add(Step((cancel,), f"{row.label}: cancelled"), ("submissions", row.id))
 
 
-def _next(view: View, draft: Draft) -> Step | None:
+def _next(case: Case, draft: Draft, row: Submission, attempt: Attempt) -> Step | None:
     """The step of the first rule that has something to say; else when to look again."""
+    view = View(case, row, attempt, case.recorded.instances.get(attempt.instance_id))
     step = next(filter(None, (rule(view) for rule in RULES)), None)
     if step is None:
         _end_wedged_machine(view, draft)

@@ -131,20 +131,26 @@ find_by_environment() { # prints pids; those of job $job, or of the whole machin
 }
 
 find_by_session() { # PID:START...; prints the pids in the sessions that these processes led
-    cat /proc/[0-9]*/stat 2>/dev/null | LC_ALL=C awk -v leaders="$*" '
-        BEGIN {
-            split(leaders, given, " ")
-            for (i in given) { split(given[i], leader, ":"); start[leader[1]] = leader[2] }
-        }
-        {
-            pid = $1
-            sub(/.*\) /, "")
-            if ($1 ~ /^[ZX]/ || !($4 in start)) next
+    # One awk reads them all, since starting a process costs as much as reading a hundred of them.
+    LC_ALL=C awk '
+        function take(pid) {
+            if ($1 ~ /^[ZX]/ || !($4 in start)) return
             # Its pid went to another process that leads a session of its own: ours is over.
             if (pid == $4 && $20 != start[$4]) foreign[$4] = 1
             session[pid] = $4
         }
-        END { for (pid in session) if (!(session[pid] in foreign)) print pid }'
+        BEGIN {
+            count = split(ARGV[1], given, " ")
+            for (i = 1; i <= count; i++) { split(given[i], leader, ":"); start[leader[1]] = leader[2] }
+            for (i = 2; i < ARGC; i++) {
+                file = ARGV[i] "/stat"
+                # A name may have line ends in it: what follows it is on the last line.
+                while ((getline <file) > 0) if (sub(/.*\) /, "")) take(substr(ARGV[i], 7))
+                close(file)
+            }
+            for (pid in session) if (!(session[pid] in foreign)) print pid
+            exit
+        }' "$*" /proc/[0-9]*
 }
 
 find_processes() { # sets pids: every process of job $job

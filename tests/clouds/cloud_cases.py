@@ -64,9 +64,10 @@ Spawn = Callable[..., subprocess.Popen[bytes]]
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and is not yet reaped does not."""
+    """Whether a thread of a process runs; one that has ended and is not yet reaped does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0] not in "ZX" or int(fields[17]) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -55,8 +55,11 @@ os._exit(0)""",
     "is stopped": "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP)",
     "has threads only": """
 import os, threading, time, ctypes
-threading.Thread(target=time.sleep, args=(60,)).start()
-print(os.getpid(), flush=True)
+def last():
+    time.sleep(0.2)  # the first thread has ended by then, and the process looks like one that waits to be reaped
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+threading.Thread(target=last).start()
 ctypes.CDLL(None).pthread_exit(None)""",
 }
 

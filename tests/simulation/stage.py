@@ -40,7 +40,7 @@ def pool(name: str = "cpu", folder: str = "a", **changes: Any) -> Pool:
         "cloud": Choice(kind="local", settings=LocalCloud(folder=Path("/clouds") / folder)),
         "size": {"small": Size(low=0, high=1)},
         "workload": WORKLOAD,
-        "deadlines": Deadlines(run=600.0, collect=1800.0, silence=60.0, boot=120.0, setup=60.0, stage=300.0),
+        "deadlines": Deadlines(run=600.0, collect=1800.0, silence=15.0, boot=120.0, setup=60.0, stage=300.0),
         "retries": Retries(exit_code=1, lost=None, never_started=None),
     }
     return Pool(**(given | changes))

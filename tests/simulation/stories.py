@@ -27,6 +27,7 @@ class Story:
     prepare: Act
     acts: tuple[tuple[float, Act], ...] = ()
     script: dict[str, list[Trouble]] = field(factory=dict)
+    stays: float = 0.0  # seconds for which the first process stays, instead of until everything has settled
 
 
 def _one(behaviour: Behaviour | None = None, **spec: object) -> Act:
@@ -45,7 +46,14 @@ def _two(scene: Stage) -> None:
 
 def _kept(scene: Stage) -> None:
     """A pool of one machine that stays, and is stopped when it is idle."""
-    scene.write_pool(pool(idle=Idle(stop=5.0, terminate=30.0)))
+    scene.write_pool(pool(idle=Idle(stop=2.0, terminate=30.0)))
+    scene.submit("one")
+
+
+def _late(scene: Stage) -> None:
+    """A cloud that knows its new machines only after a while, and that loses the answer to the purchase."""
+    scene.world.nature.lag = 30.0
+    scene.write_pool(pool())
     scene.submit("one")
 
 
@@ -64,7 +72,7 @@ def _shrunk(scene: Stage) -> None:
 
 LONG = Behaviour(seconds=(20.0,))
 QUICK = Deadlines(run=30.0)
-HASTY = Deadlines(run=600.0, stage=10.0, collect=20.0, silence=300.0)
+HASTY = Deadlines(run=600.0, stage=10.0, collect=15.0, silence=60.0)
 
 STORIES: tuple[Story, ...] = (
     Story("success", _one()),
@@ -74,10 +82,10 @@ STORIES: tuple[Story, ...] = (
     Story("eviction", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.evict(m))),)),
     Story("machine lost", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.vanish(m))),)),
     Story("reboot", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.reboot(m))),)),
-    Story("cut off", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.silence(m, 400.0))),)),
-    Story("cut off while it is started", _one(Behaviour(seconds=(200.0,)), deadlines=HASTY),
+    Story("cut off", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.silence(m, 90.0))),)),
+    Story("cut off while it is started", _one(Behaviour(seconds=(60.0,)), deadlines=HASTY),
           ((13.3, _with_machine(lambda scene, m: scene.world.mute(m, 1.0))),
-           (13.4, _with_machine(lambda scene, m: scene.world.silence(m, 150.0))))),
+           (13.4, _with_machine(lambda scene, m: scene.world.silence(m, 45.0))))),
     Story("cancelled early", _one(LONG), ((5.0, lambda scene: scene.cancel("one")),)),
     Story("cancelled while it runs", _one(LONG), ((20.0, lambda scene: scene.cancel("one")),)),
     Story("drained", _one(LONG), ((20.0, lambda scene: scene.drain()),)),
@@ -85,13 +93,14 @@ STORIES: tuple[Story, ...] = (
     Story("pool deleted", _one(LONG), ((20.0, lambda scene: scene.pools.clear()),)),
     Story("unwanted before it is bound", _one(), ((0.6, lambda scene: scene.cancel("one")), (0.7, lambda s: s.pools.clear())),
           script={"launch": [Trouble(lose=True)] * 3}),
+    Story("listed late", _late),
     Story("no capacity at first", _one(), script={"launch": [Trouble(refuse=Fault.CAPACITY)]}),
     Story("answers lost", _one(), script={
         call: [Trouble(lose=True)] for call in ("launch", "start", "kill", "collect", "terminate", "forget", "deliver")
     }),
     Story("disk full here", _one(), ((5.0, lambda s: setattr(s.world, "is_disk_full", True)),
-                                     (90.0, lambda s: setattr(s.world, "is_disk_full", False)))),
-    Story("stopped when idle", _kept, ((40.0, lambda scene: scene.submit("two")),)),
+                                     (40.0, lambda s: setattr(s.world, "is_disk_full", False)))),
+    Story("stopped when idle", _kept, ((32.0, lambda scene: scene.submit("two")),), stays=70.0),
 )  # fmt: skip
 
 # The store's reads, and questions: what comes of a death or a sleep there comes of one at the next point too.
@@ -166,7 +175,7 @@ async def _to_the_end(
     scene: Stage, story: Story, disturb: Callable[[Process, str], None] | None, takeover: float | None
 ) -> None:
     first = scene.process(disturb or (lambda process, what: None))
-    running = asyncio.ensure_future(first.until_settled())
+    running = asyncio.ensure_future(first.stay(story.stays) if story.stays else first.until_settled())
     while not running.done() and not first.sleeping and not first.is_dead:
         await asyncio.wait({running, asyncio.ensure_future(first.stirred.wait())}, return_when=asyncio.FIRST_COMPLETED)
     last = first

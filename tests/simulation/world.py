@@ -18,7 +18,7 @@ from reconciler.model.tags import POOL
 
 REMEMBERED = 120.0  # seconds for which the cloud still shows a machine that has ended
 ENDING = 3.0  # seconds from asked to end, or to stop, to ended; its jobs run on until then
-NOTICE = 30.0  # seconds from an eviction's notice to the end
+NOTICE = 12.0  # seconds from an eviction's notice to the end
 
 
 @define(kw_only=True)
