@@ -14,7 +14,7 @@ from reconciler.decide.births import Arrival, birth, pool_for
 from reconciler.decide.moves import can
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
-from reconciler.model.change import Step, Update
+from reconciler.model.change import Insert, Step, Update
 from reconciler.model.rows import Delivery, Instance, Submission
 from reconciler.queues.content import InvalidSubmissionError, check_name, keep, survey
 from reconciler.spec.canonical import from_json
@@ -137,9 +137,10 @@ def _born(config: Config, store: Store, name: str, arrival: Arrival) -> Submissi
     for _ in range(TRIES):
         step = birth(config, evolve(arrival, label=store.next_label(name)), store.now())
         if _write(store, step):
-            born = store.submission(arrival.id)
-            assert born is not None
-            return born
+            born = step.writes[0]
+            assert isinstance(born, Insert)
+            row: Submission = born.row
+            return row
     raise RequestError(f"too many submissions called {name} arrive at once; try again")
 
 

@@ -21,6 +21,7 @@ from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
 from reconciler.hosts.local import watched_by_pidfd
 from reconciler.lifecycle.submission import SUBMISSION
+from reconciler.lifecycle.table import Kind
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
 from reconciler.model.rows import Instance
@@ -108,7 +109,7 @@ def _scored(store: Store, db: Threaded) -> Rows:
     """A pool's submissions that have ended, each with its last attempt."""
 
     def read(pool: str) -> list[Row]:
-        ended = [row for row in store.submissions(pool=pool) if SUBMISSION.is_final(row.state)]
+        ended = store.submissions(pool=pool, states=SUBMISSION.of_kind(Kind.FINAL))
         attempts = store.attempts([row.attempt_id for row in ended])
         return [(row, attempts.get(row.attempt_id)) for row in ended]
 
@@ -152,7 +153,7 @@ async def assembled(
             yield loop
     finally:
         await machines.close()
-        db.executor.shutdown(wait=True)
+        await asyncio.to_thread(db.executor.shutdown)  # may wait for a lock; what was cancelled ends meanwhile
 
 
 @asynccontextmanager

@@ -173,10 +173,14 @@ class Folders:
         return self._is_used() and CLOUD_ID.fullmatch(cloud_id) is not None and (self.root / cloud_id).is_dir()
 
     def _is_used(self) -> bool:
-        """Whether there ever was a machine here. Raises VanishedError."""
+        """Whether there ever was a machine here. Raises VanishedError.
+
+        The root is made before its lock, and so looked for after it: another process may be making both just now.
+        """
+        was_used = self._lock.exists()
         if self.root.is_dir():
             return True
-        if self._lock.exists():
+        if was_used:
             raise VanishedError(
                 f"{self.root} is gone, so what became of its machines is unknown; bring it back, or make it anew with "
                 f"`mkdir {self.root}` if they are gone for good"

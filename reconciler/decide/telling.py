@@ -1,7 +1,7 @@
 """Which sinks are told of what: deliveries are born in the transaction of the transition that they tell of."""
 
 from reconciler.decide.case import Case, Draft
-from reconciler.decide.deadlines import deadline
+from reconciler.decide.deadlines import CLAIM, deadline
 from reconciler.decide.moves import move_delivery, strike
 from reconciler.lifecycle.delivery import DELIVERY
 from reconciler.model.change import Insert, Step
@@ -11,16 +11,19 @@ from reconciler.spec.sinks import names
 from reconciler.spec.values import Config, Deadlines, Event
 
 
-def births(config: Config, row: Submission, attempt_id: str, event: str, now: float) -> tuple[Insert, ...]:
-    """A pending delivery for each sink that wants to know of this event of a submission."""
+def births(
+    config: Config, row: Submission, attempt_id: str, event: str, now: float, *, by: str = ""
+) -> tuple[Insert, ...]:
+    """A pending delivery for each sink that wants to know of this event of a submission, claimed for `by` at once."""
     about = attempt_id or row.id
+    until = now + CLAIM if by else 0.0
     return tuple(
         Insert(
             table="deliveries",
             row=Delivery(
                 id=f"{about}/{event}/{sink}", version=1, submission_id=row.id, attempt_id=attempt_id, pool=row.pool,
                 event=event, sink=sink, state=DELIVERY.initial, reason="", since=now, created=now, strikes=0,
-                not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+                not_before=0.0, last_error="", claim_by=by, claim_until=until,
             ),
         )
         for sink in names(config, Event(event), row.pool)
@@ -29,7 +32,7 @@ def births(config: Config, row: Submission, attempt_id: str, event: str, now: fl
 
 def tell(case: Case, row: Submission, attempt_id: str, event: str) -> tuple[Insert, ...]:
     """As `births`, within a pass."""
-    return births(case.desired.config, row, attempt_id, event, case.now)
+    return births(case.desired.config, row, attempt_id, event, case.now, by=case.me)
 
 
 def deliveries(case: Case, draft: Draft) -> None:

@@ -153,7 +153,12 @@ class Queries:
         c = SUBMISSIONS.c
         used = set(taken)
         with self._database.reading() as connection:
-            count = connection.execute(select(func.count()).where(c.name == name)).scalar_one()
+            of_name, of_label = func.count().filter(c.name == name), func.count().filter(c.label == name)
+            count, taken_already = connection.execute(
+                select(of_name, of_label).where(or_(c.name == name, c.label == name))
+            ).one()
+            if not (count or taken_already or name in used):
+                return name
             number = count + 1
             while True:
                 label = name if number == 1 else f"{name}-{number}"

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,15 @@ def test_processes_together_stay_within_capacity(root: Path, program: Processes)
     assert len(machines) == 7
     assert answers.count(b"local-") == 7
     assert answers.count(b"capacity") == 15 - 4
+
+
+def test_the_first_launches_of_all_may_come_at_once(tmp_path: Path) -> None:
+    for number in range(40):
+        root = tmp_path / f"root{number}"
+        with ThreadPoolExecutor(4) as pool:
+            launch = partial(folders_of(root).launch, boot=0.0, capacity=None)
+            assert [len(got) for got in pool.map(launch, map(local_request, "abcd"))] == [1, 1, 1, 1]
+        assert len(listed(root)) == 4
 
 
 class Killed(BaseException):

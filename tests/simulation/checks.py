@@ -1,5 +1,6 @@
 """The promise, checked: after every write and every act of the world, and once more when everything has settled."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define
-from tests.simulation.truth import Ledger, RealMachine
-from tests.simulation.world import World
 
 from reconciler.decide.case import PoolWish
 from reconciler.lifecycle.instance import INSTANCE
@@ -18,6 +17,8 @@ from reconciler.model.rows import Attempt, Instance, Outcome, Submission
 from reconciler.store.replay import replay
 from reconciler.store.store import Store
 from reconciler.store.tables import LIFECYCLES
+from tests.simulation.truth import Ledger, RealMachine
+from tests.simulation.world import World
 
 # Reasons for which a machine may be ended although results lie on it: it could not be spoken to, or somebody said so.
 ENDED_ANYWAY = ("unreachable", "took too long", "user", "evicted")
@@ -129,7 +130,7 @@ class Checks:
                 yield f"{table} {row.id} has no history"
                 continue
             if (played.state, played.reason) != (row.state, row.reason):
-                yield f"{table} {row.id} is {row.state} ({row.reason}), its history says {played.state} ({played.reason})"
+                yield f"{table} {row.id} is {row.state} ({row.reason}), and by its history {played}"
             facts = {name: getattr(row, name, value) for name, value in played.bindings.items()}
             attempt = self.store.attempt(row.attempt_id) if table == "submissions" and row.attempt_id else None
             facts |= {name: getattr(attempt, name) for name in facts.keys() & OF_ATTEMPT} if attempt else {}
@@ -172,7 +173,7 @@ def _one_life(row: Submission, attempts: Sequence[Attempt]) -> Iterator[str]:
     """Its attempts come one after the other, and none after a success."""
     if [attempt.number for attempt in attempts] != list(range(1, row.attempts + 1)):
         yield f"{row.label} counts {row.attempts} attempts and has {[attempt.number for attempt in attempts]}"
-    for before, after in zip(attempts, attempts[1:], strict=False):
+    for before, after in itertools.pairwise(attempts):
         if before.closed is None or before.closed > after.opened:
             yield f"{before.id} was open when {after.id} was opened"
         if before.outcome == Outcome.SUCCEEDED:

@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, field
-from tests.simulation.clock import in_a_thread
-from tests.simulation.reach import SimCloud, SimHost, SimSink, Wire
-from tests.simulation.world import World
 
 from reconciler.act import EFFECTS
 from reconciler.act.base import Tools
@@ -30,12 +27,15 @@ from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Recorded
 from reconciler.store.store import Store
 from reconciler.workloads import workload
+from tests.simulation.clock import in_a_thread
+from tests.simulation.reach import SimCloud, SimHost, SimSink, Wire
+from tests.simulation.world import World
 
 WRITES = frozenset({"apply", "claim"})  # the store's calls that have an effect
 
 
 class DiedError(BaseException):
-    """This process is dead; nothing that catches errors catches this."""
+    """Raised in a process that is dead; nothing that catches errors catches it."""
 
 
 Watcher = Callable[["Process", str], None]

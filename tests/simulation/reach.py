@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
-from tests.simulation.faults import NONE, USUAL, Trouble
-from tests.simulation.truth import RealMachine
-from tests.simulation.world import World
 
 from reconciler.clouds.base import CloudError, Owner
 from reconciler.hosts.base import Host, HostRefusedError, UnreachableError, UnstorableError
@@ -20,6 +17,9 @@ from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, Place
 from reconciler.model.snapshot import Done, Failed
 from reconciler.model.tags import CONTROLLER
 from reconciler.sinks.base import News
+from tests.simulation.faults import NONE, USUAL, Trouble
+from tests.simulation.truth import RealMachine
+from tests.simulation.world import World
 
 NO_ANSWER = 3.0  # seconds after which a host that does not answer is known not to
 
@@ -35,7 +35,6 @@ class Caller(Protocol):
     async def point(self, what: str) -> None:
         """Somewhere the process may die or pause."""
         ...
-
 
 
 @frozen

@@ -9,7 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
+
+from reconciler.model.offer import Market
+from reconciler.spec.options import LocalCloud
+from reconciler.spec.values import Choice, Deadlines, Idle, Pool, Retries, Size
 from tests.simulation.clock import run
 from tests.simulation.faults import FOREVER
 from tests.simulation.process import Process
@@ -17,10 +21,6 @@ from tests.simulation.stage import Stage, pool, stage
 from tests.simulation.stories import LONGEST, finish
 from tests.simulation.truth import Behaviour, RealMachine
 from tests.simulation.world import Nature
-
-from reconciler.model.offer import Market
-from reconciler.spec.values import Choice, Deadlines, Idle, Pool, Retries, Size
-from reconciler.spec.options import LocalCloud
 
 TROUBLED = 900.0  # seconds in which things go wrong
 SUBMISSIONS = 20
@@ -77,7 +77,8 @@ class Chaos:
         draw = self.draw
         return pool(
             name, cloud=Choice(kind="local", settings=LocalCloud(folder=Path("/clouds") / folder)), size=size,
-            slots=draw.choice((1, 2)), retries=RETRIES, market=draw.choice(((Market.SPOT, Market.ON_DEMAND), (Market.ON_DEMAND,))),
+            slots=draw.choice((1, 2)), retries=RETRIES,
+            market=draw.choice(((Market.SPOT, Market.ON_DEMAND), (Market.ON_DEMAND,))),
             idle=draw.choice((Idle(terminate=20.0), Idle(stop=10.0, terminate=120.0), Idle())),
             deadlines=Deadlines(run=200.0, boot=90.0, setup=60.0, stage=120.0, collect=600.0, cancel=60.0, launch=200.0,
                                 silence=60.0, stop=60.0, start=90.0, terminate=60.0, deliver=600.0),
@@ -118,7 +119,8 @@ class Chaos:
     async def _people(self) -> None:
         for _ in range(self.draw.randint(1, 5)):
             self._submit()
-        acts = [self._submit] * 12 + [self._cancel] * 3 + [self._resize] * 2 + [self._drift, self._delete, self.scene.drain]
+        submit, others = self._submit, (self._drift, self._delete, self.scene.drain)
+        acts = (*[submit] * 12, *[self._cancel] * 3, *[self._resize] * 2, *others)
         await self._until_well(lambda: self.draw.expovariate(1 / 25), lambda: self.draw.choice(acts)())
         for name, spec in self.specs.items():
             if name not in self.scene.pools:
@@ -161,8 +163,6 @@ class Chaos:
         self._edit(name)
 
     def _edit(self, name: str, **changes: Any) -> None:
-        from attrs import evolve
-
         self.scene.world.say("user", f"edits {name}")
         self.write(name, evolve(self.specs[name], **changes))
 
@@ -170,7 +170,8 @@ class Chaos:
         name = self.draw.choice(("cpu", "gpu"))
         self.scene.world.say("user", f"deletes {name}")
         self.scene.pools.pop(name, None)
-        asyncio.get_running_loop().call_later(self.draw.choice((5.0, 120.0)), lambda: self.write(name, self.specs[name]))
+        back = self.draw.choice((5.0, 120.0))
+        asyncio.get_running_loop().call_later(back, lambda: self.write(name, self.specs[name]))
 
     # --- the weather
 
@@ -187,7 +188,16 @@ class Chaos:
             asyncio.get_running_loop().call_later(draw.choice((10.0, 200.0)), self._disk_free)
         elif alive:
             machine = draw.choice(alive)
-            draw.choice((world.evict, world.vanish, world.reboot, self._silence, self._silence, self._mute, self._stubborn))(machine)
+            strikes = (
+                world.evict,
+                world.vanish,
+                world.reboot,
+                self._silence,
+                self._silence,
+                self._mute,
+                self._stubborn,
+            )
+            draw.choice(strikes)(machine)
 
     def _disk_free(self) -> None:
         self.scene.world.is_disk_full = False

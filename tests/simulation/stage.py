@@ -4,18 +4,14 @@ import itertools
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from attrs import Factory, define, field
-from tests.simulation.checks import Checks
-from tests.simulation.faults import Faults
-from tests.simulation.process import Process, Shared, Watcher
-from tests.simulation.truth import Behaviour
-from tests.simulation.world import World
 
 from reconciler.decide.births import Arrival, birth
 from reconciler.decide.case import Desired, PoolWish
@@ -27,9 +23,15 @@ from reconciler.spec.sinks import SCORES
 from reconciler.spec.values import Choice, Config, Deadlines, Pool, Retries, Size, SubmissionOptions
 from reconciler.store.engine import Database
 from reconciler.store.store import Store
+from tests.simulation.checks import Checks
+from tests.simulation.faults import Faults, Trouble
+from tests.simulation.process import Process, Shared, Watcher
+from tests.simulation.truth import Behaviour
+from tests.simulation.world import World
 
 CONTROLLER = "iris"
 SHM = Path("/dev/shm")
+EMPTY: Mapping[str, Sequence[Trouble]] = MappingProxyType({})
 WORKLOAD = Choice(kind="script", settings=Script(command="sh run.sh", outputs=("out.txt",)))
 
 
@@ -88,11 +90,11 @@ class Stage:
             self.world.most[spec.pool, kind] = max(size.high, self.world.most.get((spec.pool, kind), 0))
 
     def submit(
-        self, name: str, behaviour: Behaviour | None = None, pool_name: str = "cpu", *, retry_of: str = "", **options: Any
+        self, name: str, does: Behaviour | None = None, pool_name: str = "cpu", *, retry_of: str = "", **options: Any
     ) -> str:
         """Somebody submits; returns the id."""
         submission = f"s{self.new_id()}"
-        self.world.ledger.behaviours[name] = behaviour or Behaviour()
+        self.world.ledger.behaviours[name] = does or Behaviour()
         arrival = Arrival(
             id=submission, name=name, label=name, content="c", options=SubmissionOptions(**options), pool=pool_name,
             source="command", retry_of=retry_of,
@@ -131,9 +133,9 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def stage(clock: Any, seed: int = 0, rate: float = 0.0, **script: Any) -> Stage:
+def stage(clock: Any, script: Mapping[str, Sequence[Trouble]] = EMPTY, *, seed: int = 0, rate: float = 0.0) -> Stage:
     """A new stage on the running loop. `script`: calls and their troubles, see faults.py."""
-    faults = Faults(random=Random(seed), rate=rate, script={key.replace("_", " "): list(each) for key, each in script.items()})
+    faults = Faults(random=Random(seed), rate=rate, script={call: list(each) for call, each in script.items()})
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=SHM if SHM.is_dir() else None))
     config = Config(
         controller=CONTROLLER, pools=folder / "specs", results=folder / "results", state=folder, interval=10.0

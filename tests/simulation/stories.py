@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from attrs import Factory, define, field, frozen
+
+from reconciler.model.offer import Fault
+from reconciler.spec.values import Deadlines, Idle, Retries, Size
 from tests.simulation.clock import run
 from tests.simulation.faults import Trouble
 from tests.simulation.process import Process
 from tests.simulation.stage import Stage, pool, stage
 from tests.simulation.truth import Behaviour
-
-from reconciler.model.offer import Fault
-from reconciler.spec.values import Deadlines, Idle, Retries, Size
 
 LONGEST = 30 * 86400.0  # seconds of virtual time in which every story must settle
 ORPHANS = 700.0  # seconds in which every machine without a live row is found and ended
@@ -91,11 +91,12 @@ STORIES: tuple[Story, ...] = (
     Story("drained", _one(LONG), ((20.0, lambda scene: scene.drain()),)),
     Story("smaller and drifted", _two, ((16.0, _shrunk),)),
     Story("pool deleted", _one(LONG), ((20.0, lambda scene: scene.pools.clear()),)),
-    Story("unwanted before it is bound", _one(), ((0.6, lambda scene: scene.cancel("one")), (0.7, lambda s: s.pools.clear())),
-          script={"launch": [Trouble(lose=True)] * 3}),
+    Story("unwanted before it is bound", _one(),
+          ((0.6, lambda scene: scene.cancel("one")), (0.7, lambda scene: scene.pools.clear())),
+          {"launch": [Trouble(lose=True)] * 3}),
     Story("listed late", _late),
-    Story("no capacity at first", _one(), script={"launch": [Trouble(refuse=Fault.CAPACITY)]}),
-    Story("answers lost", _one(), script={
+    Story("no capacity at first", _one(), (), {"launch": [Trouble(refuse=Fault.CAPACITY)]}),
+    Story("answers lost", _one(), (), {
         call: [Trouble(lose=True)] for call in ("launch", "start", "kill", "collect", "terminate", "forget", "deliver")
     }),
     Story("disk full here", _one(), ((5.0, lambda s: setattr(s.world, "is_disk_full", True)),
@@ -153,7 +154,7 @@ def tell(story: Story, disturb: Callable[[Process, str], None] | None = None, ta
 
 async def _tell(story: Story, disturb: Callable[[Process, str], None] | None, takeover: float | None) -> Stage:
     loop = asyncio.get_running_loop()
-    scene = stage(loop, **{key: list(value) for key, value in story.script.items()})
+    scene = stage(loop, story.script)
     try:
         story.prepare(scene)
         for at, act in story.acts:

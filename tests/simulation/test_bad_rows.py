@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
+
+from reconciler.spec.values import Size
 from tests.simulation.clock import run
 from tests.simulation.stage import Stage, pool, stage
 from tests.simulation.truth import Behaviour
 
-from reconciler.spec.values import Size
-
 # What lies in the row of `bad`, and at which second it came there: before it is placed, or while it runs.
+ON = "SELECT instance_id FROM attempts WHERE submission_id LIKE '%0001'"
 POISONS = {
     "an environment that is no JSON": (0.0, "UPDATE submissions SET env = '{' WHERE name = 'bad'"),
     "types that are no JSON": (0.0, "UPDATE submissions SET types = '[' WHERE name = 'bad'"),
@@ -20,9 +21,7 @@ POISONS = {
     "orders that are no JSON": (14.0, "UPDATE attempts SET frozen = '' WHERE submission_id LIKE '%0001'"),
     "orders of a newer version": (14.0, "UPDATE attempts SET frozen = '{\"x\": 1}' WHERE submission_id LIKE '%0001'"),
     "an outcome of a newer version": (14.0, "UPDATE attempts SET outcome = 'puzzled' WHERE submission_id LIKE '%0001'"),
-    "a machine in a state of a newer version": (14.0, "UPDATE instances SET state = 'dreaming' WHERE state = 'ready' "
-                                                      "AND id IN (SELECT instance_id FROM attempts WHERE "
-                                                      "submission_id LIKE '%0001')"),
+    "a machine in a state of a newer version": (14.0, f"UPDATE instances SET state = 'dreaming' WHERE id IN ({ON})"),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Short stories, enumerated: the process dies, or sleeps while another takes over, at every point, one after the other."""
+"""Short stories, enumerated: at each point in turn the process dies, or sleeps while another takes over."""
 
 import pytest
+
 from tests.simulation.process import Process
 from tests.simulation.stories import STORIES, At, Story, die_with_machines, points, tell
 

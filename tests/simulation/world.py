@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from attrs import Factory, define, field
-from tests.simulation.faults import FOREVER, Faults
-from tests.simulation.truth import SETUP, Ledger, RealJob, RealMachine
 
 from reconciler.clouds.base import CloudError
 from reconciler.hosts.base import HostRefusedError
 from reconciler.model.job import Cause, Job, JobReport, JobState
 from reconciler.model.offer import Fault, LaunchRequest, Machine, MachineState
 from reconciler.model.tags import POOL
+from tests.simulation.faults import FOREVER, Faults
+from tests.simulation.truth import SETUP, Ledger, RealJob, RealMachine
 
 REMEMBERED = 120.0  # seconds for which the cloud still shows a machine that has ended
 ENDING = 3.0  # seconds from asked to end, or to stop, to ended; its jobs run on until then
@@ -87,8 +87,8 @@ class World:
             return machines
         count = request.count
         if request.offer.type in self.nature.capacity:
-            alive = [one for one in self.machines.values() if one.lives and one.request.offer.type == request.offer.type]
-            count = min(count, self.nature.capacity[request.offer.type] - len(alive))
+            alive = sum(one.lives and one.request.offer.type == request.offer.type for one in self.machines.values())
+            count = min(count, self.nature.capacity[request.offer.type] - alive)
         if count <= 0:
             raise CloudError(Fault.CAPACITY, f"no {request.offer.type} just now")
         if partial and count > 1:
@@ -261,7 +261,8 @@ class World:
             real.run, seconds, code = self.ledger.begin(machine, job)
             self.say("host", f"{job.id} runs on {machine.cloud_id}")
         if job.limit is not None and job.limit < seconds:
-            real.timer = self.loop.call_later(job.limit, self._over, machine, real, JobState.KILLED, None, Cause.TIMEOUT)
+            ended = (JobState.KILLED, None, Cause.TIMEOUT)
+            real.timer = self.loop.call_later(job.limit, self._over, machine, real, *ended)
         else:
             real.timer = self.loop.call_later(seconds, self._over, machine, real, JobState.EXITED, code)
 
