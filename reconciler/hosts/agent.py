@@ -26,8 +26,13 @@ _CALL = """
 if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" "$@"; fi
 echo "agent: it is not installed on this machine" >&2; exit 9
 """
-# What brings results home gives way to jobs, and to what starts the next one.
-_CALL_GENTLY = _CALL.replace("exec sh", "exec nice -n 10 sh")
+# What brings results home gives way to jobs, and to what starts the next one. Not every busybox has nice.
+_CALL_GENTLY = """
+gently=
+if command -v nice >/dev/null 2>&1; then gently='nice -n 10'; fi
+if [ -f "$HOME/.reconciler/agent" ]; then exec $gently sh "$HOME/.reconciler/agent" "$@"; fi
+echo "agent: it is not installed on this machine" >&2; exit 9
+"""
 _REPORT = """
 if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" report "$@"; fi
 read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" && read -r up rest </proc/uptime || exit 4
