@@ -5,6 +5,7 @@ A file that is broken by an edit leaves its last good spec in force; an empty or
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -17,13 +18,14 @@ from reconciler.model.change import Step, Update
 from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Recorded
 from reconciler.queues.base import Entry, Queue
-from reconciler.queues.intake import Absent, Present, Supersede, Withdraw, intake
+from reconciler.queues.intake import WITHDRAWN, Absent, Present, Supersede, Withdraw, intake
 from reconciler.spec.canonical import pool_to_json, spec_hash
 from reconciler.spec.loader import SUFFIXES, Pools, load_pools
 from reconciler.spec.values import Config, Pool
 
 log = logging.getLogger(__name__)
 
+ID_LENGTH = 10  # hex digits
 TICK = 1e-6  # seconds between submissions of one reading: first in, first out needs an order
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -116,7 +118,6 @@ class FileSource:
     queue: Queue | None
     known: Known
     db: Database
-    new_id: Callable[[], str]
 
     def desired(self) -> Desired:
         """The last good spec of each pool."""
@@ -135,24 +136,27 @@ class FileSource:
         taken: set[str] = set()
         for one in intake(reading, latest):
             if isinstance(one, Withdraw):
-                out = step_out(one.submission, "withdraw", "withdrawn", "its folder is gone")
+                out = step_out(one.submission, "withdraw", WITHDRAWN, "its folder is gone")
                 steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
             elif isinstance(one, Absent | Present):
                 count = one.submission.absences + 1 if isinstance(one, Absent) else 0
                 steps.append(_seen(one.submission, count))
             else:
-                if isinstance(one, Supersede):
-                    out = step_out(one.submission, "supersede", "superseded", "its folder changed")
-                    steps.append(Step((out,), f"{one.submission.label}: its folder changed"))
                 label = await self.db(self.known.next_label, one.entry.name, taken)
                 taken.add(label)
-                steps.append(self._birth(one.entry, label, reading.queue, recorded.now + len(steps) * TICK))
+                before = latest.get(one.entry.key)
+                now = recorded.now + len(steps) * TICK
+                born = self._birth(one.entry, arrival_id(reading.queue, one.entry, before), label, reading.queue, now)
+                if isinstance(one, Supersede):
+                    out = step_out(one.submission, "supersede", "superseded", "its folder changed")
+                    born = Step((out, *born.writes), f"{one.submission.label}: its folder changed; {born.why}")
+                steps.append(born)
         return steps, bool(reading.unsettled)
 
-    def _birth(self, entry: Entry, label: str, queue: str, now: float) -> Step:
+    def _birth(self, entry: Entry, submission_id: str, label: str, queue: str, now: float) -> Step:
         config = self.specs.config
         arrival = Arrival(
-            id=self.new_id(),
+            id=submission_id,
             name=entry.name,
             label=label,
             content=entry.content,
@@ -163,6 +167,12 @@ class FileSource:
             problem=entry.problem,
         )
         return birth(config, arrival, now)
+
+
+def arrival_id(queue: str, entry: Entry, before: Submission | None) -> str:
+    """The id of a queue's submission: the same for every process that reads the same, so that one of them wins."""
+    told = (queue, entry.key, entry.content, entry.problem, before.id if before else "")
+    return sha256("\0".join(told).encode()).hexdigest()[:ID_LENGTH]
 
 
 def _seen(row: Submission, absences: int) -> Step:

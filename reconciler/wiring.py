@@ -144,7 +144,7 @@ async def assembled(
         effects=EFFECTS, me=me, is_dead=is_dead, claim=functools.partial(db, store.claim), wake=woken.set,
         clock=lambda: loop.clock(),
     )  # fmt: skip
-    source = FileSource(specs=specs, queue=queue, known=store, db=db, new_id=new_id)
+    source = FileSource(specs=specs, queue=queue, known=store, db=db)
     loop = Loop(
         store=store, db=db, source=source, tools=tools, runner=runner, me=me, new_id=new_id, tell=tell, woken=woken
     )

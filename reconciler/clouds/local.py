@@ -110,7 +110,11 @@ class LocalCloud:
     def host(self, machine: Machine, settings: str) -> Host:  # noqa: ARG002 (a folder needs no keys to get in)
         """A way into the machine, which is unreachable whenever the machine does not run."""
         cloud_id = machine.cloud_id
-        transport = LocalTransport(self._folders.home(cloud_id), cloud_id, boot_id_file=self._folders.boot_id(cloud_id))
+        transport = LocalTransport(
+            self._folders.home(cloud_id),
+            self._folders.mark(cloud_id),
+            boot_id_file=self._folders.boot_id(cloud_id),
+        )
         return AgentHost(_Gate(transport, lambda: self._enter(cloud_id)), confined=True, gently=self._gently)
 
     async def close(self) -> None:
@@ -158,7 +162,7 @@ class LocalCloud:
             self._folders.turn(cloud_id, MachineState.RUNNING)
 
     def _end_processes(self, cloud_ids: Sequence[str]) -> None:
-        end_processes({cloud_id: (self._folders.root / cloud_id,) for cloud_id in cloud_ids})
+        end_processes({self._folders.mark(cloud_id): (self._folders.root / cloud_id,) for cloud_id in cloud_ids})
 
     def _known(self, cloud_ids: Sequence[str]) -> Sequence[str]:
         """The ids, all of which there is or was a machine of."""

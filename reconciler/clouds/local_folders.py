@@ -92,6 +92,17 @@ class Folders:
         """A machine's own home folder."""
         return self.root / cloud_id / "home"
 
+    def mark(self, cloud_id: str) -> str:
+        """What tells a machine's processes from all others on this computer: its id, and its very folder.
+
+        A copy of the whole root, or another root with the same tokens, has machines of the same ids.
+        """
+        try:
+            status = (self.root / cloud_id).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return cloud_id
+        return f"{cloud_id}.{status.st_dev:x}.{status.st_ino:x}"
+
     def boot_id(self, cloud_id: str) -> Path:
         """The file that names the machine's boot to its agent."""
         return self.root / cloud_id / "boot_id"

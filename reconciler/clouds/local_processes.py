@@ -36,7 +36,7 @@ class Process:
 
 
 def end_processes(machines: Mapping[str, Collection[Path]], *, patience: float = PATIENCE) -> None:
-    """End all processes of machines, given by id with their folders, and see that none is left.
+    """End all processes of machines, given by what RECONCILER_MACHINE says on them, with their folders.
 
     Raises ProcessesLeftError after `patience` seconds.
     """

@@ -1,6 +1,7 @@
 """Which machines of a pool should go: too many, of an older spec, idle for too long, or of a pool that is gone."""
 
 import math
+from collections import Counter
 
 from reconciler.decide.case import Case, Draft, types_of
 from reconciler.decide.demand import SERVES
@@ -39,15 +40,16 @@ def _drain(case: Case, draft: Draft, rows: list[Instance], reason: str) -> None:
 
 def _keep(case: Case, draft: Draft, pool: Pool, spec_hash: str, rows: list[Instance]) -> None:
     """A machine whose reason for draining lapsed takes work again, if the size has room for it."""
+    serving = Counter(row.type for row in rows if row.state in SERVES)
     for row in rows:
         if row.state != "draining" or not draft.is_free("instances", row.id):
             continue
-        serving = sum(other.state in SERVES and other.type == row.type for other in rows)
-        fits = serving < pool.size.get(row.type, NONE).high
+        fits = serving[row.type] < pool.size.get(row.type, NONE).high
         lapsed = row.reason in ("no such pool", "size") or (row.reason == "drift" and row.spec_hash == spec_hash)
         if fits and lapsed and row.id in case.occupied:
             step = Step((move_instance(case, row, "keep", reason=""),), f"{row.id}: kept after all")
             draft.add(step, ("instances", row.id))
+            serving[row.type] += 1
 
 
 def _shrink(case: Case, draft: Draft, pool: Pool, rows: list[Instance]) -> None:

@@ -13,7 +13,7 @@ from reconciler.clouds.local_folders import KEPT, SHOWN, Folders
 from reconciler.hosts.base import UnreachableError
 from reconciler.model.job import Folder, Job
 from reconciler.model.offer import Fault, Machine, MachineState
-from tests.clouds.cloud_cases import OWNER, local_request, machine_file, names, rewrite, run
+from tests.clouds.cloud_cases import OWNER, is_alive, local_request, machine_file, names, rewrite, run
 
 
 class Clock:
@@ -250,24 +250,37 @@ def test_what_lies_in_the_home_outlasts_a_stop(root: Path, cloud: LocalCloud) ->
     assert (Path(machine.address) / "kept").read_text() == "42"
 
 
+async def start(cloud: LocalCloud, machine: Machine, told: Path) -> int:
+    """Start a job that detaches a process, and answer with that one's pid."""
+    host = cloud.host(machine, "{}")
+    await host.install()
+    boot_id = (await host.report()).boot_id
+    command = f"setsid sh -c 'echo $$ > {told}.part; mv {told}.part {told}; exec sleep 60' & sleep 60"
+    await host.start(Job(id="a.1", command=command, runs_in=Folder.HOME), boot_id=boot_id)
+    while not told.exists():
+        await asyncio.sleep(0.01)
+    return int(told.read_text())
+
+
 def test_a_job_that_runs_is_gone_with_its_machine(cloud: LocalCloud, tmp_path: Path) -> None:
     (machine,) = run(cloud.launch(local_request()))
-
-    async def start() -> int:
-        host = cloud.host(machine, "{}")
-        await host.install()
-        boot_id = (await host.report()).boot_id
-        command = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60"
-        await host.start(Job(id="a.1", command=command, runs_in=Folder.HOME), boot_id=boot_id)
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            await asyncio.sleep(0.01)
-        return int((tmp_path / "pid").read_text())
-
-    pid = run(start())
-    assert Path(f"/proc/{pid}").exists()
+    pid = run(start(cloud, machine, tmp_path / "pid"))
+    assert is_alive(pid)
     run(cloud.terminate([machine.cloud_id]))
-    assert not Path(f"/proc/{pid}/exe").exists()
+    assert not is_alive(pid)
     assert not Path(machine.address).parent.exists()
+
+
+def test_a_job_on_a_machine_of_the_same_id_below_another_root_goes_on(tmp_path: Path) -> None:
+    ours, theirs = (LocalCloud(local_place(tmp_path / name)) for name in ("ours", "theirs"))
+    (mine,) = run(ours.launch(local_request()))
+    (other,) = run(theirs.launch(local_request()))
+    assert mine.cloud_id == other.cloud_id
+    pids = [run(start(ours, mine, tmp_path / "mine")), run(start(theirs, other, tmp_path / "other"))]
+    run(ours.terminate([mine.cloud_id]))
+    assert [is_alive(pid) for pid in pids] == [False, True]
+    run(theirs.terminate([other.cloud_id]))
+    assert not is_alive(pids[1])
 
 
 def test_a_thousand_machines_are_listed_in_one_go(root: Path, cloud: LocalCloud) -> None:

@@ -11,7 +11,7 @@ import pytest
 from reconciler.clouds.local_processes import Process, ProcessesLeftError, end_processes, members
 from tests.clouds.cloud_cases import Spawn, is_alive
 
-MACHINE = "local-0123456789abcdef0123"
+MACHINE = f"local-{os.getpid():020d}"  # of its own for each process that runs these tests
 LATE = "import time; time.sleep(60)"
 # Each prints the pid of what must be ended, and leaves it running.
 ESCAPES = {
