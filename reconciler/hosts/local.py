@@ -15,7 +15,7 @@ from reconciler.hosts.transport import CommandFailedError, Result
 
 _PIECE = 256 * 1024
 # What a machine sees of our own environment: where programs are, and the way to package indexes.
-_KEPT = ("PATH", "LANG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+KEPT = ("PATH", "LANG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
          "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
          "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_CERT", "PIP_CONFIG_FILE")  # fmt: skip
 
@@ -120,7 +120,7 @@ class LocalTransport:
 
 
 def _environment(home: Path, machine: str, boot_id_file: Path | None) -> Mapping[str, str]:
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= {"HOME": str(home), "RECONCILER_MACHINE": machine}
     if boot_id_file is not None:
         environment["RECONCILER_BOOT_ID_FILE"] = str(boot_id_file.absolute())

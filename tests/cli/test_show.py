@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 from sqlalchemy import insert
 
 from reconciler.model.assignment import Assignment
@@ -14,7 +14,8 @@ from reconciler.model.rows import Hold
 from reconciler.store.store import Store
 from reconciler.store.tables import HOLDS
 from tests.cli.cli_rows import POOL, Invoke
-from tests.store.store_rows import DELIVERY, attempt, fill, instance, submission
+from tests.store import store_rows
+from tests.store.store_rows import DELIVERY, attempt, instance, submission
 
 NOW = time.time()
 SOON = NOW + 3600
@@ -35,6 +36,18 @@ def placed(state: str, **changes: Any) -> Any:
 
 def local(name: str, state: str, **changes: Any) -> Any:
     return instance(name, type="local", state=state, cloud_id=f"local-{name}", since=NOW - 60, **changes)
+
+
+def lately(row: Any) -> Any:
+    """The row as if it had been made now: a test may run long after it was collected."""
+    late = time.time() - NOW
+    values = {field.name: getattr(row, field.name) for field in fields(type(row))}
+    times = {name: value + late for name, value in values.items() if isinstance(value, float) and value > NOW / 2}
+    return evolve(row, **times)
+
+
+def fill(store: Store, *rows: Any) -> None:
+    store_rows.fill(store, *map(lately, rows))
 
 
 QUEUED: dict[str, tuple[list[Any], str]] = {
@@ -131,7 +144,7 @@ def test_a_pool_that_may_keep_it_keeps_an_idle_machine(invoke: Invoke, here: Pat
 
 def test_what_is_held_back_is_told(invoke: Invoke, store: Store) -> None:
     fill(store, waiting())
-    hold = Hold("local {}", "local", "on-demand", "", SOON, 1, "capacity: none left")
+    hold = lately(Hold("local {}", "local", "on-demand", "", SOON, 1, "capacity: none left"))
     with store.database.writing() as connection:
         connection.execute(insert(HOLDS).values(tuple(getattr(hold, name) for name in HOLDS.c.keys())))  # noqa: SIM118
     assert "no machine can be had: capacity: none left; tried again in 59m" in invoke("show", "s").stdout

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.hosts.base import HostRefusedError
+from reconciler.hosts.local import KEPT
 from reconciler.model.job import Cause, Folder, Job, JobState
 from tests.hosts.machines import LocalMachine, run
 
@@ -52,7 +53,7 @@ def test_the_environment_arrives_as_it_is(machine: LocalMachine) -> None:
     assert seen["RECONCILER_ATTEMPT"] == "raw"
     assert seen["RECONCILER_MACHINE"] == machine.name
     assert seen["HOME"] == str(machine.home)
-    ours = {"PATH", "HOME", "PWD", "OLDPWD", "LANG", "_", "SHLVL", "IFS", "PPID"}
+    ours = {*KEPT, "HOME", "PWD", "OLDPWD", "_", "SHLVL", "IFS", "PPID"}
     assert {name for name in seen if not name.startswith("RECONCILER_")} <= ours | set(NASTY)
     assert "RECONCILER_BOOT_ID_FILE" not in seen
 

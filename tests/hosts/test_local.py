@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.hosts.base import HostRefusedError, UnreachableError
-from reconciler.hosts.local import LocalTransport, local_host
+from reconciler.hosts.local import KEPT, LocalTransport, local_host
 from reconciler.hosts.transport import CommandFailedError
 from tests.hosts.machines import run, wait_for_the_end_of_group
 
@@ -24,7 +24,7 @@ def test_a_command_sees_nothing_of_our_environment(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     result = run(LocalTransport(tmp_path, "m").run(["env"]))
     names = {line.split(b"=")[0] for line in result.stdout.splitlines()}
-    assert names <= {b"PATH", b"LANG", b"HOME", b"RECONCILER_MACHINE"}
+    assert names <= {name.encode() for name in (*KEPT, "HOME", "RECONCILER_MACHINE")}
     assert f"HOME={tmp_path}".encode() in result.stdout.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""The README's first command, for real: three RAMP submissions, trained by ramp-workflow on a machine of this computer."""
+"""The README's first command, for real: three RAMP submissions, trained by ramp-workflow on a local machine."""
 
 import json
 import shutil
