@@ -1,4 +1,4 @@
-"""A host by way of the job agent: what agent.sh does on the machine, said from this side over any transport."""
+"""A host by way of the job agent: what on_host/ does on the machine, said from this side over any transport."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
@@ -50,10 +50,15 @@ _PUT = """
 """
 
 
+# The agent is one file on the machine, and these here, in this order.
+PARTS = ("head", "processes", "judge", "report", "start", "kill", "pack", "log", "main")
+
+
 @cache
 def agent_script() -> tuple[str, bytes]:
     """The agent's version, which its text determines, and its text."""
-    text = (package_files("reconciler.hosts") / "agent.sh").read_bytes()
+    folder = package_files("reconciler.hosts") / "on_host"
+    text = b"\n".join((folder / f"{part}.sh").read_bytes() for part in PARTS)
     version = sha256(text).hexdigest()[:12]
     return version, text.replace(b"@version@", version.encode())
 

@@ -1,0 +1,87 @@
+#!/bin/sh
+# The job agent: runs commands on one machine and tells the truth about them, whoever asks, however often, whatever dies.
+#
+# It lives in ~/.reconciler/agent and needs a POSIX userland and /proc. There is no daemon: what it knows lies in
+# ~/.reconciler/jobs/<job>/, where every file appears whole or not at all:
+#
+#   born    boot id, centiseconds of uptime       written by `start`: from when `starting` counts
+#   pid     the gate: whoever makes it decides what becomes of the job. Either `closed` (it will never run), or
+#           boot id, main pid, its start time, supervisor pid, its start time, started (epoch s), started (uptime cs)
+#   stop    timeout | request                     why it is being ended
+#   usage   peak memory in KiB, so far
+#   exit    the job's line of the report, final
+#   log, work/, spec/                             output, the uploaded folder, what to run and how
+#   forgotten                                     the results are home: only the tombstone is left
+#
+# Exit status: 0 done, 2 wrong usage, 3 another boot, 4 no space or no permission here, 5 no such job, 6 not over yet,
+# 7 (`log --follow`) not over within 50 s.
+# shellcheck disable=SC2015,SC2317 # `A && B || C` is meant as written; find_machine is called by its name
+set -u
+
+version='@version@'
+root=$HOME/.reconciler
+jobs=$root/jobs
+waiters=$root/waiters
+machine=${RECONCILER_MACHINE:-}
+start_grace=3000  # centiseconds that a job may be `starting`
+longest_wait=50   # seconds that a report may wait
+tick=500          # centiseconds after which a waiting report looks for what nobody told it of
+log_half=512      # pieces of 64 KiB: a longer log comes home as its first and its last 32 MiB
+detach=
+if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
+
+die() { # STATUS WORD...
+    status=$1
+    shift
+    printf 'agent: %s\n' "$*" >&2
+    exit "$status"
+}
+
+read_clock() { # sets now: centiseconds of uptime, which no one can set back
+    read -r now rest </proc/uptime
+    now=${now%.*}${now#*.}
+    while :; do case $now in 0?*) now=${now#0} ;; *) break ;; esac; done
+}
+
+read_boot() { # sets boot
+    read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" || die 4 "cannot read this boot's id"
+}
+
+seconds() { # CENTISECONDS; sets duration for sleep, and whole for a sleep that knows only whole seconds
+    whole=$((($1 + 99) / 100))
+    fraction=$(($1 % 100))
+    case $fraction in ?) fraction=0$fraction ;; esac
+    duration=$(($1 / 100)).$fraction
+}
+
+nap() { # CENTISECONDS
+    seconds "$1"
+    sleep "$duration" 2>/dev/null || sleep "$whole"
+}
+
+use_job() { # JOB; sets job and dir
+    case ${1:-} in
+    '' | .* | *[!A-Za-z0-9._-]*) die 2 "a job's id consists of letters, digits, dots, underscores and dashes" ;;
+    esac
+    [ ${#1} -le 100 ] || die 2 "a job's id has at most 100 characters"
+    job=$1
+    dir=$jobs/$job
+}
+
+publish() { # NAME TEXT: makes the file $dir/NAME, whole; fails if it exists. A spare written at the start serves a full disk.
+    temporary=$dir/$1.$$
+    if ! { printf '%s\n' "$2" >"$temporary"; } 2>/dev/null; then
+        mv -f "$dir/spare.$1" "$temporary" 2>/dev/null && printf '%s\n' "$2" 1<>"$temporary"
+    fi
+    ln "$temporary" "$dir/$1" 2>/dev/null
+    published=$?
+    rm -f "$temporary"
+    return $published
+}
+
+wake() { # every report that waits
+    for waiter in "$waiters"/*; do
+        # Opened for reading too, so that a waiter that died does not block us.
+        [ ! -p "$waiter" ] || printf '\n' 1<>"$waiter"
+    done
+}

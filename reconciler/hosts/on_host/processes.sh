@@ -1,0 +1,88 @@
+# Which processes are a job's or the machine's, and ending them.
+
+read_stat() { # PID; sets alive (empty: no such process, or a zombie) to its start time
+    alive=
+    stat=
+    while IFS= read -r stat; do case $stat in *") "*) break ;; esac; done 2>/dev/null <"/proc/$1/stat"
+    stat=${stat##*) }
+    # shellcheck disable=SC2086 # numbers, to be split
+    set -- $stat
+    case ${1:-Z} in Z | X) ;; *) alive=${20:-} ;; esac
+}
+
+read_gate() { # sets gate; and for a job that ran: gate_boot main main_start boss boss_start started started_at
+    gate=
+    { read -r gate <"$dir/pid"; } 2>/dev/null
+    # shellcheck disable=SC2086 # words of our own, to be split
+    set -- $gate
+    [ $# -eq 7 ] || return 1
+    gate_boot=$1 main=$2 main_start=$3 boss=$4 boss_start=$5 started=$6 started_at=$7
+}
+
+find_by_environment() { # prints pids; those of job $job, or of the whole machine while $job is empty
+    head -n 1000000 /proc/[0-9]*/environ 2>/dev/null | tr '\n\000' '\001\n' |
+        AGENT_JOB=$job AGENT_MACHINE=$machine LC_ALL=C awk '
+            function flush() {
+                if (pid != "" && (job machine) != "" && (job == "" || is_job) && (machine == "" || is_machine)) print pid
+            }
+            BEGIN {
+                job = ENVIRON["AGENT_JOB"]
+                machine = ENVIRON["AGENT_MACHINE"]
+            }
+            /==> \/proc\/[0-9]+\/environ <==\001/ {
+                flush()
+                sub(/.*==> \/proc\//, "")
+                pid = $0
+                sub(/\/.*/, "", pid)
+                sub(/[^\001]*\001/, "")
+                is_job = is_machine = 0
+            }
+            $0 == "RECONCILER_ATTEMPT=" job { is_job = 1 }
+            $0 == "RECONCILER_MACHINE=" machine { is_machine = 1 }
+            END { flush() }'
+}
+
+find_by_session() { # PID:START...; prints the pids in the sessions that these processes led
+    # One awk reads them all, since starting a process costs as much as reading a hundred of them.
+    LC_ALL=C awk '
+        function take(pid) {
+            if ($1 ~ /^[ZX]/ || !($4 in start)) return
+            # Its pid went to another process that leads a session of its own: ours is over.
+            if (pid == $4 && $20 != start[$4]) foreign[$4] = 1
+            session[pid] = $4
+        }
+        BEGIN {
+            count = split(ARGV[1], given, " ")
+            for (i = 1; i <= count; i++) { split(given[i], leader, ":"); start[leader[1]] = leader[2] }
+            for (i = 2; i < ARGC; i++) {
+                file = ARGV[i] "/stat"
+                # A name may have line ends in it: what follows it is on the last line.
+                while ((getline <file) > 0) if (sub(/.*\) /, "")) take(substr(ARGV[i], 7))
+                close(file)
+            }
+            for (pid in session) if (!(session[pid] in foreign)) print pid
+            exit
+        }' "$*" /proc/[0-9]*
+}
+
+find_processes() { # sets pids: every process of job $job
+    pids=$(find_by_environment)
+    if read_gate; then pids="$pids $(find_by_session "$main:$main_start")"; fi
+    pids=${pids# }
+}
+
+end_processes() { # CENTISECONDS FIND: TERM, after that time KILL, until FIND sets no pids; fails after 10 s more
+    $2
+    [ -n "$pids" ] || return 0
+    # shellcheck disable=SC2086 # numbers, to be split
+    kill -s TERM $pids 2>/dev/null
+    read_clock
+    harder_at=$((now + $1))
+    while nap 3 && $2 && [ -n "$pids" ]; do
+        read_clock
+        [ "$now" -lt $((harder_at + 1000)) ] || return 1
+        # shellcheck disable=SC2086
+        [ "$now" -lt "$harder_at" ] || kill -s KILL $pids 2>/dev/null
+    done
+    return 0
+}
