@@ -54,7 +54,7 @@ def measure(machines: int, queued: int, passes: int) -> Costs:
             cloud = FakeCloud(
                 place(wish.pool, config), tuple(one.machine(tags(store, wish.pool.pool)) for one in busy)
             )
-            source = partial(FileSource, specs=specs, queue=None, known=store, new_id=str)
+            source = partial(FileSource, specs=specs, queue=None, known=store)
             return asyncio.run(_passes(config, store, cloud, busy, source, passes))
 
 

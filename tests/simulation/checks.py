@@ -115,6 +115,7 @@ class Checks:
             for kind, size in wish.pool.size.items():
                 if not size.low <= have[name, kind] <= size.high:
                     yield f"pool {name} has {have[name, kind]} {kind} of {size.low}..{size.high}"
+        yield from (f"{row.id} is {row.state} still" for row in rows.values() if row.state not in ("ready", "stopped"))
         yield from (f"{run.attempt} runs still" for run in self.world.ledger.runs if run.end is None)
 
     def _histories(self) -> Iterator[str]:

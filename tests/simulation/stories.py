@@ -14,6 +14,7 @@ from tests.simulation.stage import Stage, pool, stage
 from tests.simulation.truth import Behaviour
 
 LONGEST = 30 * 86400.0  # seconds of virtual time in which every story must settle
+AT_REST = ("ready", "stopped")
 ORPHANS = 700.0  # seconds in which every machine without a live row is found and ended
 
 Act = Callable[[Stage], None]
@@ -95,6 +96,9 @@ STORIES: tuple[Story, ...] = (
           ((0.6, lambda scene: scene.cancel("one")), (0.7, lambda scene: scene.pools.clear())),
           {"launch": [Trouble(lose=True)] * 3}),
     Story("listed late", _late),
+    Story("unwanted, wanted again, and listed late", _late,
+          ((0.7, lambda scene: scene.pools.clear()), (15.0, lambda scene: scene.write_pool(pool()))),
+          {"launch": [Trouble(lose=True)] * 3}),
     Story("no capacity at first", _one(), (), {"launch": [Trouble(refuse=Fault.CAPACITY)]}),
     Story("answers lost", _one(), (), {
         call: [Trouble(lose=True)] for call in ("launch", "start", "kill", "collect", "terminate", "forget", "deliver")
@@ -198,6 +202,8 @@ async def finish(scene: Stage, until: float) -> None:
     began = scene.world.born
     if loop.time() < began + until + 1.0:
         await scene.process().stay(began + until + 1.0 - loop.time())
-    if {m.cloud_id for m in scene.world.machines.values() if m.lives} != {r.cloud_id for r in scene.store.instances()}:
+    rows = scene.store.instances()
+    alive = {machine.cloud_id for machine in scene.world.machines.values() if machine.lives}
+    if alive != {row.cloud_id for row in rows} or any(row.state not in AT_REST for row in rows):
         await scene.process().stay(ORPHANS)
     await scene.process().until_settled()
