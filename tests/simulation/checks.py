@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import Factory, define
 
-from reconciler.decide.case import PoolWish
+from reconciler.decide.case import HOLDS_SLOT, PoolWish
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.change import Insert, Step, Update
@@ -32,12 +32,17 @@ class Checks:
     store: Store
     results: Path
     submitted: dict[str, str] = Factory(dict)  # name → id
+    slots: dict[str, int] = Factory(dict)  # pool → the most that one of its machines was ever to run at once
     has_slept: bool = False  # a process that sleeps may bring home what others have given up
     states: dict[tuple[str, str], str] = Factory(dict)  # (table, id) → state after its last committed transition
 
     def __attrs_post_init__(self) -> None:
         self.world.before_end = self.before_end
         self.world.is_final = self.is_final
+
+    def slept(self) -> None:
+        """Some process has slept."""
+        self.has_slept = True
 
     # --- always
 
@@ -56,6 +61,8 @@ class Checks:
                 self.states[write.table, write.row.id] = write.row.state
                 if write.table == "instances":
                     self._count(write.row)
+            elif isinstance(write, Insert) and write.table == "attempts":
+                self._fill(write.row)
             elif isinstance(write, Update) and write.event:
                 was = self.states.get((write.table, write.id), write.source)
                 if was != write.source or LIFECYCLES[write.table].is_final(was):
@@ -67,6 +74,14 @@ class Checks:
         rows = [row for row in self.store.instances(pool=born.pool) if row.type == born.type]
         if len(rows) > self.world.most.get((born.pool, born.type), 0):
             self.world.wrong(f"pool {born.pool} has {len(rows)} rows of {born.type}")
+
+    def _fill(self, placed: Attempt) -> None:
+        """No more on a machine than it has slots."""
+        rows = [row for row in self.store.submissions() if row.state in HOLDS_SLOT]
+        opened = self.store.attempts([row.attempt_id for row in rows])
+        there = [row for row in rows if opened[row.attempt_id].instance_id == placed.instance_id]
+        if len(there) > max(self.slots.get(row.pool, 0) for row in there):
+            self.world.wrong(f"{placed.instance_id} has {', '.join(row.label for row in there)} at once")
 
     def is_final(self, token: str) -> bool:
         """Whether every row of a token is final."""

@@ -52,6 +52,7 @@ class Shared:
     new_id: Callable[[], str]
     checked: Callable[[str, Any, tuple[Any, ...]], None]  # looks at every write, right after it
     slept: Callable[[], None]  # hears of every sleep
+    hurry: Callable[[], None]  # somebody submits something urgent
     sinks: tuple[str, ...] = ()
     told: list[str] = Factory(list)
     dead: set[str] = Factory(set)

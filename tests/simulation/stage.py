@@ -66,7 +66,8 @@ class Stage:
         self.checks = Checks(world=self.world, store=self.store, results=self.config.results)
         self.shared = Shared(
             world=self.world, store=self.store, results=self.config.results, desired=self.desired, new_id=self.new_id,
-            checked=self.checks.after_write, slept=lambda: setattr(self.checks, "has_slept", True), sinks=(SCORES,),
+            checked=self.checks.after_write, slept=self.checks.slept, sinks=(SCORES,),
+            hurry=self.hurry,
         )  # fmt: skip
 
     def new_id(self) -> str:
@@ -87,6 +88,7 @@ class Stage:
         """A pool's file is written, or edited."""
         self.pools[spec.pool] = PoolWish(pool=spec, spec=pool_to_json(spec), spec_hash=spec_hash)
         for kind, size in spec.size.items():
+            self.checks.slots[spec.pool] = max(spec.slots, self.checks.slots.get(spec.pool, 0))
             self.world.most[spec.pool, kind] = max(size.high, self.world.most.get((spec.pool, kind), 0))
 
     def submit(
@@ -102,6 +104,10 @@ class Stage:
         self._do(birth(self.config, arrival, self.world.now()))
         self.checks.submitted[name] = submission
         return submission
+
+    def hurry(self) -> None:
+        """Somebody submits something that takes long and goes before everything else."""
+        self.submit("urgent", Behaviour(seconds=(80.0,)), priority=9)
 
     def cancel(self, name: str) -> None:
         """Somebody asks for a submission to be cancelled."""

@@ -121,6 +121,12 @@ def die_with_machines(process: Process) -> None:
         world.vanish(machine)
 
 
+def sleep_while_work_comes(process: Process) -> None:
+    """Sleep, and while it knows nothing of it something urgent is submitted."""
+    process.pause()
+    process.shared.hurry()
+
+
 @define
 class At:
     """Disturbs a process at its `number`th point, or nowhere, and remembers what all its points were."""

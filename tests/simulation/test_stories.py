@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulation.process import Process
-from tests.simulation.stories import STORIES, At, Story, die_with_machines, points, tell
+from tests.simulation.stories import STORIES, At, Story, die_with_machines, points, sleep_while_work_comes, tell
 
 each_story = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
 TAKEOVER = 50.0  # seconds after which the sleeper of a short sleep goes on, beside the one that took over
@@ -42,6 +42,12 @@ def test_the_process_sleeps_before_each_call_until_another_has_finished(story):
 def test_the_process_sleeps_before_each_call_and_goes_on_beside_the_one_that_took_over(story):
     for number in points(story, "before"):
         told(story, "a short sleep", number, Process.pause, TAKEOVER)
+
+
+@pytest.mark.parametrize("story", STORIES[:1], ids=lambda story: story.name)
+def test_the_process_sleeps_before_each_call_and_something_urgent_comes_meanwhile(story):
+    for number in points(story, "before"):
+        told(story, "a sleep while work comes", number, sleep_while_work_comes, TAKEOVER)
 
 
 @pytest.mark.parametrize("story", STORIES[:3], ids=lambda story: story.name.replace(" ", "-"))
