@@ -26,7 +26,6 @@ from reconciler.act.runner import Runner
 from reconciler.loop import Loop
 from reconciler.source import FileSource
 from reconciler.spec.places import place
-from reconciler.spec.values import Config
 from reconciler.store.store import Store
 from reconciler.wiring import Threaded, open_store, read_config
 from reconciler.workloads import workload
@@ -51,19 +50,15 @@ def measure(machines: int, queued: int, passes: int) -> Costs:
         with closing(open_store(config)) as store:
             wish = specs.desired().pools["cpu"]
             busy = fill(store, config, wish, machines=machines, queued=queued)
-            cloud = FakeCloud(
-                place(wish.pool, config), tuple(one.machine(tags(store, wish.pool.pool)) for one in busy)
-            )
+            cloud = FakeCloud(place(wish.pool, config), tuple(one.machine(tags(store, wish.pool.pool)) for one in busy))
             source = partial(FileSource, specs=specs, queue=None, known=store)
-            return asyncio.run(_passes(config, store, cloud, busy, source, passes))
+            return asyncio.run(_passes(store, cloud, busy, source, passes))
 
 
-async def _passes(
-    config: Config, store: Store, cloud: FakeCloud, busy: list[Busy], source: partial[FileSource], passes: int
-) -> Costs:
+async def _passes(store: Store, cloud: FakeCloud, busy: list[Busy], source: partial[FileSource], passes: int) -> Costs:
     seconds: list[float] = []
     statements = writes = 0
-    async with _loop(config, store, cloud, busy, source) as loop:
+    async with _loop(store, cloud, busy, source) as loop:
         for _ in range(WARM):
             await loop.once_around()
             await asyncio.sleep(0.05)
@@ -80,9 +75,7 @@ async def _passes(
 
 
 @asynccontextmanager
-async def _loop(
-    config: Config, store: Store, cloud: FakeCloud, busy: list[Busy], source: partial[FileSource]
-) -> AsyncIterator[Loop]:
+async def _loop(store: Store, cloud: FakeCloud, busy: list[Busy], source: partial[FileSource]) -> AsyncIterator[Loop]:
     """The loop as reconciler/wiring.py makes it, over this cloud and its hosts."""
     hosts = {one.instance.id: FakeHost(one.report()) for one in busy}
     db = Threaded(ThreadPoolExecutor(1))
@@ -117,7 +110,7 @@ def run() -> tuple[Figure, ...]:
         ),
         Figure(what="the same: writes", measured=costs.writes, bound=0, unit=""),
         Figure(
-            what="the same: CPU, median of {PASSES}".format(PASSES=PASSES),
+            what=f"the same: CPU, median of {PASSES}",
             measured=statistics.median(costs.seconds), bound=0.1, unit=" s", digits=3, quoted="28 s",
         ),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A cloud and hosts in this process, for more machines than this computer has: they answer at once, and always the same.
+"""A cloud and hosts in this process, for more machines than this computer has: they answer at once.
 
 They say what a converged world says: every machine runs, every job on it runs.
 """

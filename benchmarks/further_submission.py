@@ -1,7 +1,7 @@
 """What one more submission costs the database, from its birth to its delivered news, beside what every pass reads.
 
-The whole of it runs in this process on real machines, so that every statement of the store is seen. The cost of one more
-is the slope between two batches: what is paid once, for machines and files, falls out.
+The whole of it runs in this process on real machines, so that every statement of the store is seen. The cost of
+one more is the slope between two batches: what is paid once, for machines and files, falls out.
 """
 
 import asyncio
@@ -75,6 +75,6 @@ def run() -> tuple[Figure, ...]:
     return (
         Figure(
             what=f"SQL statements for each further submission, from {FEW} to {MANY}", measured=slope.each, bound=20,
-            unit="", digits=1, quoted="113–196",
+            unit="", digits=1, quoted="113 to 196",
         ),
     )  # fmt: skip
