@@ -214,8 +214,13 @@ async def finish(scene: Stage, until: float) -> None:
     began = scene.world.born
     if loop.time() < began + until + 1.0:
         await scene.process().stay(began + until + 1.0 - loop.time())
+    await scene.process().until_settled()
+    most = loop.time() + ORPHANS
+    while not _is_at_rest(scene) and loop.time() < most:
+        await scene.process().stay(50.0)
+
+
+def _is_at_rest(scene: Stage) -> bool:
     rows = scene.store.instances()
     alive = {machine.cloud_id for machine in scene.world.machines.values() if machine.lives}
-    if alive != {row.cloud_id for row in rows} or any(row.state not in AT_REST for row in rows):
-        await scene.process().stay(ORPHANS)
-    await scene.process().until_settled()
+    return alive == {row.cloud_id for row in rows} and all(row.state in AT_REST for row in rows)
