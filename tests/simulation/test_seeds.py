@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.seeded import told
 
-SEEDS = int(os.environ.get("RECONCILER_SEEDS", "20"))
+SEEDS = int(os.environ.get("RECONCILER_SEEDS", "16"))
 HERE = "tests/simulation/test_seeds.py"
 LAST = 40  # lines of a failing story that are printed without --tell
 

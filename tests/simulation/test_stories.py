@@ -38,7 +38,7 @@ def test_the_process_sleeps_before_each_call_until_another_has_finished(story):
         told(story, "a long sleep", number, Process.pause)
 
 
-@pytest.mark.parametrize("story", STORIES[:3], ids=lambda story: story.name.replace(" ", "-"))
+@pytest.mark.parametrize("story", [STORIES[0], STORIES[2]], ids=lambda story: story.name.replace(" ", "-"))
 def test_the_process_sleeps_before_each_call_and_goes_on_beside_the_one_that_took_over(story):
     for number in points(story, "before"):
         told(story, "a short sleep", number, Process.pause, TAKEOVER)
@@ -50,7 +50,7 @@ def test_the_process_sleeps_before_each_call_and_something_urgent_comes_meanwhil
         told(story, "a sleep while work comes", number, sleep_while_work_comes, TAKEOVER)
 
 
-@pytest.mark.parametrize("story", STORIES[:3], ids=lambda story: story.name.replace(" ", "-"))
+@pytest.mark.parametrize("story", [STORIES[0], STORIES[2]], ids=lambda story: story.name.replace(" ", "-"))
 def test_the_process_dies_after_each_call_and_all_machines_go_with_it(story):
     for number in points(story, "after"):
         told(story, "a death, with all machines,", number, die_with_machines)
