@@ -200,7 +200,7 @@ class Loop:
         """Clouds are listed before the database is read, so that a machine without a row has none."""
         seen = await self._listings(desired) if full else ()
         tokens = {machine.token for listing in seen for machine in listing.machines if machine.token}
-        recorded = await self.db(self.store.load, lambda found: room(desired, found), tokens=tokens)
+        recorded = await self.db(self.store.load, lambda found: room(desired, found, hosts), tokens=tokens)
         self._skew = recorded.now - asyncio.get_running_loop().time()
         missing = await lookups(recorded, seen, self._cloud) if full else {}
         return recorded, Observed(listings=tuple(seen), lookups=missing, hosts=hosts)
@@ -220,8 +220,7 @@ class Loop:
         return Case(desired=wanted, recorded=recorded, observed=observed, me=self.me, new_id=self.new_id)
 
     async def _ask(self) -> Mapping[str, Heard | Silence]:
-        desired = self.source.desired()
-        recorded = await self.db(self.store.load, lambda found: room(desired, found))
+        recorded = await self.db(self.store.load, lambda _: {})  # nothing is placed here: no heads
         self._skew = recorded.now - asyncio.get_running_loop().time()
         return await ask_all(hosted(recorded), self.tools.host, self.clock)
 

@@ -7,6 +7,7 @@ RECONCILER_MACHINE in their environment; ending it ends them all, and also a she
 import asyncio
 import functools
 import json
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ class LocalCloud:
         self._folders = Folders(Path(json.loads(place.settings)["folder"]), clock)
         self._delay = delay
         self._clock = clock
+        self._starting = asyncio.Semaphore(os.cpu_count() or 1)  # more at once would only end later, all of them
         self._gently = asyncio.Semaphore(COLLECTIONS)
 
     async def listing(self, owner: Owner) -> Listing:
@@ -115,7 +117,9 @@ class LocalCloud:
             self._folders.mark(cloud_id),
             boot_id_file=self._folders.boot_id(cloud_id),
         )
-        return AgentHost(_Gate(transport, lambda: self._enter(cloud_id)), confined=True, gently=self._gently)
+        return AgentHost(
+            _Gate(transport, lambda: self._enter(cloud_id)), confined=True, starting=self._starting, gently=self._gently
+        )
 
     async def close(self) -> None:
         """There is nothing to let go of."""

@@ -1,15 +1,17 @@
 """Which queued submission goes on which ready instance: first by priority, then first in, first out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+
+from attrs import define
 
 from reconciler.decide.case import Case, Desired, Draft, slots_taken, types_of
 from reconciler.decide.moves import move_submission
 from reconciler.model.assignment import Assignment
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.rows import Attempt, Instance, Submission
-from reconciler.model.snapshot import Recorded
+from reconciler.model.snapshot import Heard, Recorded, Silence
 from reconciler.spec.canonical import settings_to_json
 from reconciler.spec.values import Pool
 
@@ -25,9 +27,18 @@ def free_slots(desired: Desired, recorded: Recorded) -> dict[str, int]:
     return free
 
 
-def room(desired: Desired, recorded: Recorded) -> Mapping[str, int]:
-    """Pool → queued submissions that could be placed now: as many heads of its queue are worth reading."""
+def room(desired: Desired, recorded: Recorded, hosts: Mapping[str, Heard | Silence]) -> Mapping[str, int]:
+    """Pool → queued submissions that could be placed now: as many heads of its queue are worth reading.
+
+    A slot whose job is over by its host's report is among them: this very pass may fill it again.
+    """
     found: dict[str, int] = {}
+    for attempt in recorded.attempts.values():
+        heard = hosts.get(attempt.instance_id)
+        job = heard.report.jobs.get(attempt.id) if isinstance(heard, Heard) else None
+        if job and job.over and attempt.instance_id in recorded.instances:
+            pool = recorded.instances[attempt.instance_id].pool
+            found[pool] = found.get(pool, 0) + 1
     for instance_id, free in free_slots(desired, recorded).items():
         pool = recorded.instances[instance_id].pool
         if free:
@@ -35,15 +46,40 @@ def room(desired: Desired, recorded: Recorded) -> Mapping[str, int]:
     return found
 
 
+@define
+class Slots:
+    """What one ready instance takes in this pass: its free slots, then those that a submission leaves meanwhile."""
+
+    instance: Instance
+    version: int
+    free: int
+    leaving: list[Submission]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more can be placed."""
+        return self.free > 0 or bool(self.leaving)
+
+    def guards(self) -> tuple[Update, ...]:
+        """What must hold for the next one: nobody else fills the slot or ends the machine, and whoever leaves did."""
+        guard = Update(table="instances", id=self.instance.id, version=self.version)
+        if self.free:
+            return (guard,)
+        leaver = self.leaving[0]
+        return Update(table="submissions", id=leaver.id, version=leaver.version + 1), guard
+
+    def take(self) -> None:
+        """One more has been placed."""
+        self.version += 1
+        if self.free:
+            self.free -= 1
+        else:
+            del self.leaving[0]
+
+
 def placement(case: Case, draft: Draft) -> None:
     """Place the heads of the queues, each on the first instance in the pool's order of types that may take it."""
-    free = {
-        instance_id: slots
-        for instance_id, slots in free_slots(case.desired, case.recorded).items()
-        if slots and draft.is_free("instances", instance_id)
-    }
-    open_by_pool = _in_order(case, free)
-    bumped: dict[str, int] = {}
+    open_by_pool = _in_order(case, _open(case, draft))
     for row in case.recorded.heads:
         wish = case.desired.pools.get(row.pool)
         if wish is None or not draft.is_free("submissions", row.id):
@@ -53,49 +89,71 @@ def placement(case: Case, draft: Draft) -> None:
             draft.broken.append(f"submissions/{row.id}: its instance types cannot be read")
             continue
         candidates = open_by_pool.get(row.pool, [])
-        chosen = next((one for one in candidates if free[one.id] and (not types or one.type in types)), None)
+        chosen = next((one for one in candidates if not types or one.instance.type in types), None)
         if chosen is None:
             continue
-        version = bumped.get(chosen.id, chosen.version)
         before = len(draft.steps)
-        draft.decide("submissions", row.id, partial(_place, case, row, chosen, version, wish.pool))
+        draft.decide("submissions", row.id, partial(_place, case, row, chosen, wish.pool))
         if len(draft.steps) == before:
             continue
-        draft.touched.add(("instances", chosen.id))
-        bumped[chosen.id] = version + 1
-        free[chosen.id] -= 1
-        if not free[chosen.id]:
+        draft.touched.add(("instances", chosen.instance.id))
+        chosen.take()
+        if not chosen.has_room:
             candidates.remove(chosen)
 
 
-def _in_order(case: Case, free: Mapping[str, int]) -> dict[str, list[Instance]]:
-    """Pool → its instances with room: the preferred type first, then the oldest, so that the newest fall idle."""
-    order = {name: {kind: at for at, kind in enumerate(wish.pool.size)} for name, wish in case.desired.pools.items()}
-    found: dict[str, list[Instance]] = {}
-    for instance_id in free:
+def _open(case: Case, draft: Draft) -> list[Slots]:
+    """Every instance with room. Where slots became fewer than submissions, those that leave make none."""
+    leaving = _leaving(case, draft)
+    found = []
+    for instance_id, free in free_slots(case.desired, case.recorded).items():
         instance = case.recorded.instances[instance_id]
-        found.setdefault(instance.pool, []).append(instance)
-    for pool, rows in found.items():
-        rows.sort(key=lambda row: (order[pool].get(row.type, len(order[pool])), row.born, row.id))
+        if draft.is_free("instances", instance_id):
+            wish = case.desired.pools[instance.pool]
+            fits = case.slots_taken.get(instance_id, 0) <= wish.pool.slots
+            found.append(Slots(instance, instance.version, free, leaving.get(instance_id, []) if fits else []))
+    return [slots for slots in found if slots.has_room]
+
+
+def _leaving(case: Case, draft: Draft) -> dict[str, list[Submission]]:
+    """Instance → submissions on it whose jobs are over by its host's word, and that this pass moves on."""
+    found: dict[str, list[Submission]] = {}
+    for write in (write for step in draft.steps for write in step.writes):
+        if isinstance(write, Update) and (write.table, write.event) == ("submissions", "over"):
+            row = case.recorded.submissions[write.id]
+            found.setdefault(case.recorded.attempts[row.attempt_id].instance_id, []).append(row)
     return found
 
 
-def _place(case: Case, row: Submission, instance: Instance, version: int, pool: Pool) -> Step:
-    """Open an attempt. The instance's version is bumped, so that nobody else fills the slot or ends the machine."""
+def _in_order(case: Case, slots: Iterable[Slots]) -> dict[str, list[Slots]]:
+    """Pool → its instances with room: the preferred type first, then the oldest, so that the newest fall idle."""
+    order = {name: {kind: at for at, kind in enumerate(wish.pool.size)} for name, wish in case.desired.pools.items()}
+    found: dict[str, list[Slots]] = {}
+    for one in slots:
+        found.setdefault(one.instance.pool, []).append(one)
+    for pool, rows in found.items():
+        kinds = order[pool]
+        rows.sort(key=lambda one: (kinds.get(one.instance.type, len(kinds)), one.instance.born, one.instance.id))
+    return found
+
+
+def _place(case: Case, row: Submission, slots: Slots, pool: Pool) -> Step:
+    """Open an attempt."""
     number = row.attempts + 1
     attempt_id = f"{row.id}.{number}"
     attempt = Attempt(
-        id=attempt_id, submission_id=row.id, number=number, instance_id=instance.id, boot_id=instance.boot_id,
-        frozen=_assignment(row, attempt_id, pool).to_json(), opened=case.now, started=None, ended=None,
-        closed=None, outcome="", exit_code=None, peak_memory=None, message="", scores="{}", results="",
+        id=attempt_id, submission_id=row.id, number=number, instance_id=slots.instance.id,
+        boot_id=slots.instance.boot_id, frozen=_assignment(row, attempt_id, pool).to_json(), opened=case.now,
+        started=None, ended=None, closed=None, outcome="", exit_code=None, peak_memory=None, message="", scores="{}",
+        results="",
     )  # fmt: skip
     return Step(
         (
+            *slots.guards(),
             move_submission(case, row, "place", attempt_id=attempt_id, attempts=number, reason="", message=""),
-            Update(table="instances", id=instance.id, version=version),
             Insert(table="attempts", row=attempt),
         ),
-        f"{row.label}: placed on {instance.id}",
+        f"{row.label}: placed on {slots.instance.id}",
     )
 
 

@@ -23,7 +23,7 @@ _NOT_OVER = 7  # of `log --follow`: there may be more
 
 # Values come in as arguments; none of these texts is ever built from one.
 _CALL = """
-if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" "$@"; fi
+if [ -f "$HOME/.reconciler/agent" ]; then . "$HOME/.reconciler/agent"; fi
 echo "agent: it is not installed on this machine" >&2; exit 9
 """
 # What brings results home gives way to jobs, and to what starts the next one. Not every busybox has nice.
@@ -34,7 +34,7 @@ if [ -f "$HOME/.reconciler/agent" ]; then exec $gently sh "$HOME/.reconciler/age
 echo "agent: it is not installed on this machine" >&2; exit 9
 """
 _REPORT = """
-if [ -f "$HOME/.reconciler/agent" ]; then exec sh "$HOME/.reconciler/agent" report "$@"; fi
+if [ -f "$HOME/.reconciler/agent" ]; then set -- report "$@"; . "$HOME/.reconciler/agent"; fi
 read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" && read -r up rest </proc/uptime || exit 4
 printf 'none %s %s\\n' "$boot" "$up"
 """
@@ -66,14 +66,20 @@ def agent_script() -> tuple[str, bytes]:
 class AgentHost:
     """A machine that is reached over `transport`; `confined`: files may be put below its home only.
 
-    Results are brought home within `gently`, which may make them wait for each other.
+    Jobs are started within `starting`, and results are brought home within `gently`: either may make them take turns.
     """
 
     def __init__(
-        self, transport: Transport, *, confined: bool = False, gently: AbstractAsyncContextManager[None] = AT_ONCE
+        self,
+        transport: Transport,
+        *,
+        confined: bool = False,
+        starting: AbstractAsyncContextManager[None] = AT_ONCE,
+        gently: AbstractAsyncContextManager[None] = AT_ONCE,
     ) -> None:
         self._transport = transport
         self._confined = confined
+        self._starting = starting
         self._gently = gently
 
     async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
@@ -97,8 +103,9 @@ class AgentHost:
 
     async def start(self, job: Job, *, boot_id: str) -> JobReport:
         """Upload and start. Raises HostRefusedError on another boot, and for a job that no host can run."""
-        upload = tar_stream(job_entries(job))
-        return await self._line(job.id, "start", job.id, boot_id, stdin=upload, timeout=_UPLOAD)
+        async with self._starting:
+            upload = tar_stream(job_entries(job))
+            return await self._line(job.id, "start", job.id, boot_id, stdin=upload, timeout=_UPLOAD)
 
     async def kill(self, job: str) -> JobReport:
         """End the job, and close its folder. A job whose processes will not end is reported as running still."""

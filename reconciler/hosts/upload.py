@@ -90,6 +90,8 @@ async def tar_stream(entries: Iterable[Entry]) -> AsyncIterator[bytes]:
     pieces = _pieces(entries)
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
+        if len(piece) < _PIECE:
+            return  # the last one, and of a small submission the only one
 
 
 def _raise(error: OSError) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from attrs import Factory, define, evolve
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import Connection
 
 from reconciler.model.offer import Market
 from reconciler.model.rows import (
@@ -77,15 +77,15 @@ class _Readable:
             self.machines[pool, kind] += 1
 
 
-def _all(connection: Connection, statement: selects.AnySelect) -> list[Any]:
-    return list(connection.execute(statement).all())
+def _all(connection: Connection, statement: selects.AnySelect, **values: float | str) -> list[Any]:
+    return list(connection.execute(statement, values).all())
 
 
 def load(
-    connection: Connection, identity: Identity, clock: ColumnElement[float], room: Room, tokens: Collection[str]
+    connection: Connection, identity: Identity, now: float | None, room: Room, tokens: Collection[str]
 ) -> Recorded:
-    """What a pass needs of the database, from the one snapshot that the connection reads."""
-    now, pools = _pools(connection, clock)
+    """What a pass needs of the database, from the one snapshot that the connection reads. No `now`: the server's."""
+    now, pools = _pools(connection, now)
     readable = _Readable()
     rows = _rows(connection, readable)
     holds, strangers = _facts(connection)
@@ -135,8 +135,9 @@ def _rows(connection: Connection, readable: _Readable) -> dict[str, Any]:
     }
 
 
-def _pools(connection: Connection, clock: ColumnElement[float]) -> tuple[float, dict[str, PoolRow]]:
-    rows = _all(connection, selects.pools(clock))
+def _pools(connection: Connection, now: float | None) -> tuple[float, dict[str, PoolRow]]:
+    given = {} if now is None else {"now": now}
+    rows = _all(connection, selects.pools(server_time=now is None), **given)
     return rows[0][0], {row[1]: PoolRow(*row[1:]) for row in rows if row[1] is not None}
 
 
@@ -144,7 +145,7 @@ def _waiting(connection: Connection, now: float) -> dict[str, Waiting]:
     counts: dict[str, Counter[str]] = {}
     held: Counter[str] = Counter()
     due: dict[str, float] = {}
-    for what, pool, types, count, first in _all(connection, selects.waiting(now)):
+    for what, pool, types, count, first in _all(connection, selects.waiting(), now=now):
         of_pool = counts.setdefault(pool, Counter())
         if what == "all":
             of_pool[types] += count
@@ -180,5 +181,6 @@ def _ended(connection: Connection, tokens: Collection[str]) -> dict[tuple[str, i
 def _heads(connection: Connection, room: Mapping[str, int], now: float) -> tuple[Submission, ...]:
     found: list[Submission] = []
     for portion in selects.rooms(room):
-        found += (Submission(*row) for row in _all(connection, selects.heads(portion, now)))
+        rows = _all(connection, selects.heads(len(portion)), now=now, **selects.of_heads(portion))
+        found += (Submission(*row) for row in rows)
     return tuple(found)

@@ -1,15 +1,19 @@
-"""The statements of a load, each written once. Their conditions are those of the partial indexes in tables.py."""
+"""The statements of a load, each built and compiled once. Their conditions are those of the indexes in tables.py."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     Double,
+    Integer,
     Select,
+    Text,
     and_,
+    bindparam,
     case,
     cast,
     extract,
@@ -50,14 +54,22 @@ QUEUES_AT_ONCE = 400  # SQLite joins at most 500 selects into one
 _MAY_IDLE = ("ready", "draining", "stopped")
 
 
+def _now() -> BindParameter[float]:
+    return bindparam("now", type_=Double)
+
+
 def server_clock() -> ColumnElement[float]:
     """PostgreSQL's own time, in seconds since the epoch: one clock for every process that uses it."""
     return cast(extract("epoch", func.clock_timestamp()), Double)
 
 
-def pools(clock: ColumnElement[float]) -> AnySelect:
-    """The time and every pool; the time alone, and a row of nothing, where there is no pool."""
-    now = select(clock.label("now")).subquery()
+@cache
+def pools(*, server_time: bool) -> AnySelect:
+    """The time and every pool; the time alone, and a row of nothing, where there is no pool.
+
+    The time is the server's, or else the parameter `now`.
+    """
+    now = select((server_clock() if server_time else _now()).label("now")).subquery()
     return select(now.c.now, POOLS).select_from(now.outerjoin(POOLS, true()))
 
 
@@ -85,10 +97,11 @@ def attempts() -> AnySelect:
     return select(ATTEMPTS).where(text(OPEN))
 
 
-def waiting(now: float) -> AnySelect:
+@cache
+def waiting() -> AnySelect:
     """What, pool, types, how many, when the first may be placed; first of all that wait, then of those held back.
 
-    Twice as fast as telling them apart while a hundred thousand are counted.
+    As of the parameter `now`. Twice as fast as telling them apart while a hundred thousand are counted.
     """
     pool, types, due = SUBMISSIONS.c.pool, SUBMISSIONS.c.types, SUBMISSIONS.c.not_before
     return union_all(
@@ -96,7 +109,7 @@ def waiting(now: float) -> AnySelect:
         .where(text(WAITING))
         .group_by(pool, types),
         select(literal("held"), pool, types, func.count(), func.min(due))
-        .where(text(HELD), due > now)
+        .where(text(HELD), due > _now())
         .group_by(pool, types),
     )
 
@@ -126,18 +139,25 @@ def places(ended: ColumnElement[float]) -> AnySelect:
     )
 
 
-def heads(rooms: Sequence[tuple[str, int]], now: float) -> AnySelect:
-    """The first of each pool's queue, in order: as many as have room, and some to spare."""
-    return union_all(*(select(_head(pool, room, now).subquery()) for pool, room in rooms))
+@lru_cache(maxsize=100)
+def heads(queues: int) -> AnySelect:
+    """The first of so many queues, each in its order, as of the parameter `now`; the others are `of_heads`'s."""
+    return union_all(*(select(_head(number).subquery()) for number in range(queues)))
 
 
-def _head(pool: str, room: int, now: float) -> Select[Any]:
+def of_heads(rooms: Sequence[tuple[str, int]]) -> dict[str, str | int]:
+    """The parameters of `heads` for pools: as many rows as have room, and some to spare."""
+    named = {f"pool{number}": pool for number, (pool, _) in enumerate(rooms)}
+    return {**named, **{f"room{number}": room + SPARE for number, (_, room) in enumerate(rooms)}}
+
+
+def _head(number: int) -> Select[Any]:
     c = SUBMISSIONS.c
     return (
         select(SUBMISSIONS)
-        .where(and_(text(WAITING), c.pool == pool, c.not_before <= now))
+        .where(and_(text(WAITING), c.pool == bindparam(f"pool{number}", type_=Text), c.not_before <= _now()))
         .order_by(c.priority.desc(), c.created, c.id)
-        .limit(room + SPARE)
+        .limit(bindparam(f"room{number}", type_=Integer))
     )
 
 

@@ -87,7 +87,8 @@ class Store(Queries):
         a few more, are read. `tokens` are those of listed machines that no live row may have: see Recorded.ended.
         """
         with self._database.reading() as connection:
-            return load.load(connection, self.identity, self._now(), room, tokens)
+            now = self._clock() if self._database.is_sqlite else None
+            return load.load(connection, self.identity, now, room, tokens)
 
     def apply(self, steps: Sequence[Step], *, now: float, by: str) -> list[bool]:
         """Write steps, each whole or not at all, in one transaction; tells which were not stale.

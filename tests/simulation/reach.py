@@ -21,6 +21,7 @@ from tests.simulation.faults import NONE, USUAL, Trouble
 from tests.simulation.truth import RealMachine
 from tests.simulation.world import World
 
+NOT_EVEN_READ = (Fault.THROTTLED, Fault.UNREACHABLE)  # a cloud refuses so whatever it is asked
 NO_ANSWER = 3.0  # seconds after which a host that does not answer is known not to
 
 T = TypeVar("T")
@@ -44,17 +45,18 @@ class Wire:
     world: World
     caller: Caller
 
-    async def send(self, call: str, act: Callable[[], T], lost: Exception, lock: asyncio.Lock | None = None) -> T:
+    async def send(self, call: str, act: Callable[[], T], lost: Exception, token: str = "") -> T:
         """Act once in the world, if the call arrives; the answer comes back unless it is lost.
 
-        Raises what `act` raises, and `lost` where there is no answer.
+        Calls with one token arrive in the order in which they were sent, and what was answered once under a token is
+        answered so again. Raises what `act` raises, and `lost` where there is no answer.
         """
         await self.caller.point(f"before {call}")
         trouble = self.world.faults.draw(call)
         if trouble != NONE:
             self.world.say(self.caller.name, f"{call} is unlucky: {trouble}")
         way = USUAL[call] / 2
-        arriving = asyncio.get_running_loop().create_task(self._arrive(call, act, trouble, way, lock))
+        arriving = asyncio.get_running_loop().create_task(self._arrive(call, act, trouble, way, token))
         result = await asyncio.shield(arriving)
         await asyncio.sleep(way + trouble.late)
         await self.caller.point(f"after {call}")
@@ -62,12 +64,11 @@ class Wire:
             raise lost
         return result
 
-    async def _arrive(
-        self, call: str, act: Callable[[], T], trouble: Trouble, way: float, lock: asyncio.Lock | None
-    ) -> T:
-        async with lock or asyncio.Lock():
+    async def _arrive(self, call: str, act: Callable[[], T], trouble: Trouble, way: float, token: str) -> T:
+        async with self.world.locks.setdefault(token, asyncio.Lock()) if token else asyncio.Lock():
             await asyncio.sleep(way + trouble.delay)
-            if trouble.refuse:
+            answered = token in self.world.bought and trouble.refuse not in NOT_EVEN_READ
+            if trouble.refuse and not answered:
                 raise refusal(call, trouble.refuse)
             return act()
 
@@ -116,7 +117,7 @@ class SimCloud:
         return await self._send("lookup", act)
 
     async def launch(self, request: LaunchRequest) -> Sequence[Machine]:
-        """Buy. Calls with one token arrive in the order in which they were sent."""
+        """Buy."""
         world = self.wire.world
 
         def act() -> Sequence[Machine]:
@@ -125,7 +126,7 @@ class SimCloud:
             machines = world.buy(request, self.place.settings, partial=partial, late=late)
             return [world.describe(machine) for machine in machines]
 
-        return await self._send("launch", act, world.locks.setdefault(request.token, asyncio.Lock()))
+        return await self._send("launch", act, request.token)
 
     async def terminate(self, cloud_ids: Sequence[str]) -> None:
         """End machines."""
@@ -146,8 +147,8 @@ class SimCloud:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _send(self, call: str, act: Callable[[], T], lock: asyncio.Lock | None = None) -> T:
-        return await self.wire.send(call, act, CloudError(Fault.UNREACHABLE, f"{call}: no answer"), lock)
+    async def _send(self, call: str, act: Callable[[], T], token: str = "") -> T:
+        return await self.wire.send(call, act, CloudError(Fault.UNREACHABLE, f"{call}: no answer"), token)
 
 
 @frozen

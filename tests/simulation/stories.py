@@ -67,6 +67,14 @@ def _with_machine(act: Callable[[Stage, object], None]) -> Act:
     return on_all
 
 
+def _evict_stubborn(scene: Stage) -> None:
+    """The machine that works is taken back, and its job does not end when it is killed."""
+    for machine in scene.world.machines.values():
+        if any(job.run and job.lives for job in machine.jobs.values()):
+            machine.stubborn_until = scene.world.now() + 60.0
+            scene.world.evict(machine)
+
+
 def _shrunk(scene: Stage) -> None:
     scene.write_pool(pool(size={"small": Size(low=0, high=1)}), "v2")
 
@@ -81,6 +89,8 @@ STORIES: tuple[Story, ...] = (
     Story("exit code, then a retry", _one(Behaviour(codes=(3, 0)))),
     Story("time limit", _one(Behaviour(seconds=(900.0,)), retries=Retries(), deadlines=QUICK)),
     Story("eviction", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.evict(m))),)),
+    Story("eviction of one that does not end", _one(LONG, size={"small": Size(low=2, high=2)}),
+          ((20.0, _evict_stubborn),)),
     Story("machine lost", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.vanish(m))),)),
     Story("reboot", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.reboot(m))),)),
     Story("cut off", _one(LONG), ((20.0, _with_machine(lambda scene, m: scene.world.silence(m, 90.0))),)),

@@ -21,7 +21,7 @@ cmd_forget() { # JOB
     judge
     case $line in "$job starting "* | "$job running "*) die 6 "$job is not over" ;; esac
     chmod -R u+rwx "$dir/work" 2>/dev/null
-    rm -rf "$dir/work" "$dir/spec" "$dir/log" "$dir/usage" "$dir"/spare.* "$dir"/pack.* || die 4 "cannot free $dir"
+    rm -rf "$dir/work" "$dir/spec" "$dir/log" "$dir/usage" "$dir"/spare.* "$dir"/pack.* "$dir/$job".* || die 4 "cannot free $dir"
     { : >"$dir/forgotten"; } 2>/dev/null || die 4 "cannot write to $dir"
 }
 
@@ -42,7 +42,7 @@ cmd_kill_all() { # [MACHINE]
         [ -n "$machine" ] || die 2 "kill-all needs RECONCILER_MACHINE: it ends processes that carry it"
         # Begun anew without the variable, so that it does not find itself.
         unset RECONCILER_MACHINE
-        exec sh "$0" kill-all "$machine"
+        exec sh "$root/agent" kill-all "$machine"
     fi
     job='' machine=$1
     [ -n "$machine" ] || die 2 "kill-all needs the name of a machine"

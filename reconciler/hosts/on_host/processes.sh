@@ -65,6 +65,11 @@ find_by_session() { # PID:START...; prints the pids in the sessions that these p
         }' "$*" /proc/[0-9]*
 }
 
+find_in_session() { # sets pids: the processes of job $job that stayed in its session
+    pids=
+    if read_gate; then pids=$(find_by_session "$main:$main_start"); fi
+}
+
 find_processes() { # sets pids: every process of job $job
     pids=$(find_by_environment)
     if read_gate; then pids="$pids $(find_by_session "$main:$main_start")"; fi

@@ -25,9 +25,13 @@ cmd_start() { # JOB BOOT_ID < tar
             printf '%300s\n' '' >"$upload/spare.stop"
             printf '%300s\n' '' >"$upload/spare.exit"
         } 2>/dev/null || die 4 "cannot write to $root"
-        if mkdir "$dir" 2>/dev/null; then
-            mv "$upload/born" "$upload"/spare.* "$upload/spec" "$upload/work" "$dir/" || die 4 "cannot write to $dir"
-            $detach sh "$0" supervise "$job" </dev/null >/dev/null 2>&1 &
+        # Where another start, or a kill, was quicker, mv either fails or puts the upload into the folder that is there.
+        late=$dir/${upload##*/}
+        if [ ! -d "$dir" ] && mv "$upload" "$dir" 2>/dev/null && [ ! -d "$late" ]; then
+            trap - EXIT
+            $detach sh "$root/agent" supervise "$job" </dev/null >/dev/null 2>&1 &
+        elif [ -d "$late" ]; then
+            rm -rf "$late"
         fi
         [ -d "$dir" ] || die 4 "cannot make $dir"
     fi
@@ -35,8 +39,8 @@ cmd_start() { # JOB BOOT_ID < tar
     printf '%s\n' "$line"
 }
 
-sample_memory() { # the sum over all processes now, or the highest that one alone ever had, if that is more
-    find_processes
+sample_memory() { # FIND: the sum over all processes now, or the highest that one alone ever had, if that is more
+    $1
     [ -n "$pids" ] || return 0
     files=
     for pid in $pids; do files="$files /proc/$pid/status"; done
@@ -67,9 +71,10 @@ guard() { # runs beside the command: samples memory, and enforces the time limit
         sleep "$duration" 2>/dev/null &
         sleeper=$!
         if ! wait "$sleeper"; then sleep "$whole" & sleeper=$!; wait "$sleeper"; fi
-        sample_memory
+        # A look at all processes costs more than many a short job does: at first its own session has to do.
+        if [ "$interval" -lt 500 ]; then sample_memory find_in_session; else sample_memory find_processes; fi
         if [ -z "$pids" ] && ! kill -0 $$ 2>/dev/null; then return; fi
-        # After 0.3, 1.5 and 6 s, then every 5 s: looking costs more than many a short job does.
+        # After 0.3, 1.5 and 6 s, then every 5 s.
         [ "$interval" -ge 500 ] || interval=$((interval * 4))
         [ "$interval" -le 500 ] || interval=500
         read_clock
@@ -79,7 +84,7 @@ guard() { # runs beside the command: samples memory, and enforces the time limit
 cmd_supervise() { # JOB: stays until nothing of the job is left, then says how it ended
     use_job "${1:-}"
     read_stat $$
-    RECONCILER_ATTEMPT=$job $detach sh "$0" run "$job" $$ "$alive" </dev/null >>"$dir/log" 2>&1 &
+    RECONCILER_ATTEMPT=$job $detach sh "$root/agent" run "$job" $$ "$alive" </dev/null >>"$dir/log" 2>&1 &
     child=$!
     guard &
     watcher=$!
