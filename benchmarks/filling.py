@@ -85,8 +85,8 @@ def _busy(config: Config, wish: PoolWish, number: int, now: float) -> Busy:
         id=f"{pool.pool}-{number}", version=4, pool=pool.pool, token=f"token-{number // IN_A_LAUNCH}",
         index=number % IN_A_LAUNCH, type=next(iter(pool.size)), market="on-demand", zone="", cloud=where.cloud,
         place=where.settings, settings=cloud_settings(pool, config), spec_hash=wish.spec_hash, state="ready", reason="",
-        since=now, born=now, cloud_id=f"i-{number}", address=f"/machines/{number}", boot_id="boot", strikes=0,
-        strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+        since=now, born=now, cloud_id=f"i-{number}", address=f"/machines/{number}", boot_id="boot", host_key="",
+        adopted=False, strikes=0, strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip
     row = _queued(pool.pool, f"r{number}", now)
     orders = Assignment(

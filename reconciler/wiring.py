@@ -16,7 +16,7 @@ from attrs import Factory, define, frozen
 from reconciler.act import EFFECTS
 from reconciler.act.base import Tools
 from reconciler.act.runner import Runner
-from reconciler.clouds.base import Cloud
+from reconciler.clouds.base import Cloud, Here, Owner
 from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
 from reconciler.hosts.local import watched_by_pidfd
@@ -24,7 +24,7 @@ from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.lifecycle.table import Kind
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
-from reconciler.model.rows import Instance
+from reconciler.model.rows import Identity, Instance
 from reconciler.process import is_dead, this_process
 from reconciler.queues.folder import FolderQueue
 from reconciler.sinks import build as build_sinks
@@ -38,6 +38,7 @@ from reconciler.store.store import Store
 from reconciler.wakes import on_bell, on_change
 from reconciler.workloads import workload
 
+HANDSHAKES = 50  # machines that are connected to at a time: each costs some ten milliseconds of CPU
 ID_BYTES = 5  # of chance in an id: with the database's unique constraints, plenty
 
 
@@ -61,13 +62,14 @@ class Threaded:
 class Machines:
     """Clouds by place and hosts by instance, made when first asked for and kept."""
 
+    here: Here
     clouds: dict[Place, Cloud] = Factory(dict)
     hosts: dict[str, tuple[str, Host]] = Factory(dict)
 
     def cloud(self, place: Place, settings: str) -> Cloud:
         """The cloud of a place."""
         if place not in self.clouds:
-            self.clouds[place] = CLOUDS[place.cloud](place, settings)
+            self.clouds[place] = CLOUDS[place.cloud](place, settings, self.here)
         return self.clouds[place]
 
     def host(self, row: Instance) -> Host:
@@ -76,7 +78,7 @@ class Machines:
         if known is None or known[0] != row.address:
             machine = Machine(
                 cloud_id=row.cloud_id, token=row.token, index=row.index, state=MachineState.RUNNING, type=row.type,
-                address=row.address,
+                address=row.address, host_key=row.host_key, adopted=row.adopted,
             )  # fmt: skip
             cloud = self.cloud(Place(cloud=row.cloud, settings=row.place), row.settings)
             known = self.hosts[row.id] = (row.address, cloud.host(machine, row.settings))
@@ -105,6 +107,16 @@ def open_store(config: Config) -> Store:
     return Store.open(config.database, controller=config.controller)
 
 
+def here(config: Config, identity: Identity) -> Here:
+    """Our own process, as clouds need to know it."""
+    return Here(
+        owner=Owner(controller=identity.controller, database_id=identity.database_id),
+        environ=os.environ,
+        folder=config.state,
+        handshakes=asyncio.Semaphore(HANDSHAKES),
+    )
+
+
 def _scored(store: Store, db: Threaded) -> Rows:
     """A pool's submissions that have ended, each with its last attempt."""
 
@@ -124,7 +136,7 @@ async def assembled(
     config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
 ) -> AsyncIterator[Loop]:
     """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on."""
-    db, machines, me = Threaded(), Machines(), this_process()
+    db, machines, me = Threaded(), Machines(here(config, store.identity)), this_process()
     content = config.state / "content"
     for folder in (config.results, config.state, content):
         folder.mkdir(parents=True, exist_ok=True)

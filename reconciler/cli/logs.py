@@ -40,7 +40,7 @@ def logs(ctx: click.Context, name: str, *, follow: bool, number: int | None) -> 
         read = (
             _of_submission(deployment, row, number, follow=follow)
             if isinstance(row, Submission)
-            else _of_setup(row, follow=follow)
+            else _of_setup(deployment, row, follow=follow)
         )
         with contextlib.suppress(KeyboardInterrupt):  # the way to end -f
             asyncio.run(_print(read))
@@ -104,7 +104,7 @@ async def _live(deployment: "Deployment", attempt: "Attempt", *, follow: bool) -
     sent = 0
     while instance is not None:
         try:
-            async with aclosing(_from_host(instance, attempt.id, skip=sent, follow=follow)) as pieces:
+            async with aclosing(_from_host(deployment, instance, attempt.id, skip=sent, follow=follow)) as pieces:
                 async for piece in pieces:
                     sent += len(piece)
                     yield piece
@@ -120,11 +120,13 @@ async def _live(deployment: "Deployment", attempt: "Attempt", *, follow: bool) -
             return
 
 
-async def _from_host(instance: "Instance", job: str, *, follow: bool, skip: int = 0) -> AsyncGenerator[bytes]:
+async def _from_host(
+    deployment: "Deployment", instance: "Instance", job: str, *, follow: bool, skip: int = 0
+) -> AsyncGenerator[bytes]:
     """A job's log from its machine, without the first `skip` bytes."""
-    from reconciler.wiring import Machines
+    from reconciler.wiring import Machines, here
 
-    machines = Machines()
+    machines = Machines(here(deployment.config, deployment.store.identity))
     try:
         async for piece in machines.host(instance).log(job, follow=follow):
             fresh = piece[skip:]
@@ -135,13 +137,13 @@ async def _from_host(instance: "Instance", job: str, *, follow: bool, skip: int 
         await machines.close()
 
 
-async def _of_setup(instance: "Instance", *, follow: bool) -> AsyncGenerator[bytes]:
+async def _of_setup(deployment: "Deployment", instance: "Instance", *, follow: bool) -> AsyncGenerator[bytes]:
     from reconciler.decide.instances import setup_job
 
     if not instance.cloud_id:
         warn(f"{instance.id} is {instance.state}: no machine is bound to it")
         return
-    async with aclosing(_from_host(instance, setup_job(instance), follow=follow)) as pieces:
+    async with aclosing(_from_host(deployment, instance, setup_job(instance), follow=follow)) as pieces:
         async for piece in pieces:
             yield piece
 

@@ -1,12 +1,16 @@
 """What the rest of the program asks of a cloud. The truth about machines is the cloud's, not the database's."""
 
-from collections.abc import Mapping, Sequence
+from asyncio import Semaphore
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from attrs import frozen
 
 from reconciler.hosts.base import Host
-from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, Place
+from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, Offer, Place
+from reconciler.spec.values import Pool
 
 
 class CloudError(Exception):
@@ -24,6 +28,49 @@ class Owner:
 
     controller: str
     database_id: str
+
+
+@frozen(kw_only=True)
+class Here:
+    """Our own process, as clouds need to know it."""
+
+    owner: Owner
+    environ: Mapping[str, str]  # where secrets that settings only name are found
+    folder: Path  # what is kept beside the database
+    handshakes: Semaphore  # so many machines are connected to at a time
+
+
+class Found(StrEnum):
+    """What came of a check."""
+
+    OK = "ok"
+    PROBLEM = "problem"
+    UNKNOWN = "could not check"
+
+
+@frozen(kw_only=True)
+class Check:
+    """One thing that a launch will need, looked at before money is spent."""
+
+    what: str
+    found: Found
+    text: str  # what was found; for a problem also what to do
+
+
+class Examine(Protocol):
+    """Looks at what a pool's launches will need of its cloud, and changes nothing. Never raises CloudError."""
+
+    def __call__(self, pool: Pool, here: Here) -> AsyncIterator[Check]:
+        """Each check as it is done."""
+        ...
+
+
+class Price(Protocol):
+    """Asks what machines cost."""
+
+    async def __call__(self, settings: str, offers: Collection[Offer], here: Here) -> Mapping[Offer, float]:
+        """US dollars an hour for the offers of which it can be known. Never raises CloudError."""
+        ...
 
 
 class Cloud(Protocol):

@@ -1,13 +1,16 @@
-"""Which clouds there are. A new one is its file, a line here, and its options in spec/options.py."""
+"""Which clouds there are. A new one is its file, a line here, and its options in spec/options.py.
+
+Each is imported when it is first asked for, so that nobody waits for an AWS library that is not needed.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from reconciler.clouds.base import Cloud
+from reconciler.clouds.base import Cloud, Examine, Here, Price
 from reconciler.model.offer import Place
 
 
-def _local(place: Place, settings: str) -> Cloud:
+def _local(place: Place, settings: str, here: Here) -> Cloud:  # noqa: ARG001 (a folder needs no keys to get in)
     from reconciler.clouds.local import LocalCloud
     from reconciler.spec import options
     from reconciler.spec.canonical import settings_from_json
@@ -16,4 +19,10 @@ def _local(place: Place, settings: str) -> Cloud:
 
 
 # Kind → a cloud at a place, reached by cloud settings (canonical JSON; empty where only the place is known).
-CLOUDS: Mapping[str, Callable[[Place, str], Cloud]] = MappingProxyType({"local": _local})
+CLOUDS: Mapping[str, Callable[[Place, str, Here], Cloud]] = MappingProxyType({"local": _local})
+
+# Kind → what `doctor` asks of it, where there is something to ask.
+CHECKS: Mapping[str, Callable[[], Examine]] = MappingProxyType({})
+
+# Kind → what its machines cost, where they cost something.
+PRICES: Mapping[str, Callable[[], Price]] = MappingProxyType({})

@@ -39,6 +39,8 @@ def final(found: str, job: JobReport | None, verdict: str) -> str:
     """The outcome once results are home: what was found before, the agent's last word, the workload's verdict."""
     if job is not None and job.state is JobState.EXITED:
         return verdict
+    if found == Outcome.TIMEOUT and job is not None and job.state is JobState.GONE:
+        return Outcome.LOST  # we took it for overdue before its host could say that it had been lost long ago
     if found in CUT_SHORT:
         return found
     return verdict if job is None or verdict == Outcome.INVALID else of_report(job) or verdict

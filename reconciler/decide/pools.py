@@ -119,6 +119,6 @@ def _instance(case: Case, buying: Buying, request: LaunchRequest, index: int) ->
         id=f"{buying.pool.pool}-{case.new_id()}", version=1, pool=buying.pool.pool, token=request.token, index=index,
         type=offer.type, market=str(offer.market), zone=offer.zone, cloud=buying.place.cloud,
         place=buying.place.settings, settings=request.settings, spec_hash=buying.spec_hash, state=INSTANCE.initial,
-        reason="", since=case.now, born=case.now, cloud_id="", address="", boot_id="", strikes=0, strikes_since=0.0,
-        not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+        reason="", since=case.now, born=case.now, cloud_id="", address="", boot_id="", host_key="", adopted=False,
+        strikes=0, strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip

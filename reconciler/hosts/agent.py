@@ -94,6 +94,13 @@ class AgentHost:
         version, text = agent_script()
         await self._run(_INSTALL, version, stdin=text)
 
+    async def release(self) -> None:
+        """End every job, and take our mark off."""
+        report = await self.report()
+        for job in report.jobs.values():
+            if not job.over and not (await self.kill(job.job)).over:
+                raise HostRefusedError(f"{job.job} will not end")
+
     async def put(self, files: Mapping[Path, str]) -> None:
         """Bring files and folders of this computer to paths on the machine, over what is there."""
         for source, target in files.items():

@@ -30,7 +30,14 @@ class Host(Protocol):
         ...
 
     async def install(self) -> None:
-        """Bring the agent, unless this version of it is there."""
+        """Bring the agent, unless this version of it is there; then arm the machine's own watch, or mark it as ours.
+
+        Raises HostRefusedError for a machine that somebody else has marked as theirs.
+        """
+        ...
+
+    async def release(self) -> None:
+        """End every job, and take our mark off: for a machine that we let go of and may not end."""
         ...
 
     async def put(self, files: Mapping[Path, str]) -> None:

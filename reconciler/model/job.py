@@ -75,6 +75,31 @@ class JobReport:
         return self.state in OVER
 
 
+class Notice(StrEnum):
+    """What a machine's own cloud tells it of its end (EC2: instance metadata)."""
+
+    NONE = "none"
+    REBALANCE = "rebalance"  # it may be taken back soon: no new work
+    EVICTION = "eviction"  # it will be taken back within minutes
+
+
+class Watch(StrEnum):
+    """The dead-man watch of a machine that we bought."""
+
+    NONE = "none"  # it has none
+    ARMED = "armed"  # it shuts the machine down when its lease is over
+    POWERLESS = "powerless"  # it would, and may not: no right to shut down
+
+
+@frozen(kw_only=True)
+class Guard:
+    """What a machine that costs money does for itself, so that it ends although everybody has forgotten it."""
+
+    lease: float  # seconds of uptime that each report buys it
+    keep_results: float  # seconds that it stays for results that nobody fetched
+    metadata: str = ""  # the URL of its instance metadata, where its cloud tells it of its end; empty: nowhere
+
+
 @frozen(kw_only=True)
 class Report:
     """All that one host says in one answer."""
@@ -84,6 +109,9 @@ class Report:
     agent: str  # the agent's version, empty while it is not installed
     jobs: Mapping[str, JobReport] = field(factory=dict)
     mark: str = ""  # names this state of affairs: a long poll given it waits for another
+    notice: Notice = Notice.NONE  # what the cloud told the machine of its end
+    watch: Watch = Watch.NONE  # whether it ends itself when nobody renews its lease
+    host_key: str = ""  # that this answer came under, as `algorithm base64`; empty where there is none
 
 
 @frozen(kw_only=True)

@@ -79,6 +79,9 @@ class Machine:
     type: str
     address: str = ""  # where its host answers: an IP address, or a folder
     evicted: bool = False  # the cloud took it back, or says that it will
+    impaired: str = ""  # what the cloud's own checks of it say is wrong
+    host_key: str = ""  # pinned before: no other may answer. Set by us, never by a cloud
+    adopted: bool = False  # somebody else bought it. Set by us, never by a cloud
     reason: str = ""  # the cloud's own words on why it is in this state
     born: datetime | None = None  # UTC
     tags: Mapping[str, str] = field(factory=dict)

@@ -58,6 +58,8 @@ class Instance:
     cloud_id: str  # empty until bound
     address: str
     boot_id: str
+    host_key: str  # pinned: no other key is talked to; empty until the host answered, or where there is none
+    adopted: bool  # somebody else bought it: it is used, and only ever let go of
     strikes: int  # probes or effects failed in a row
     strikes_since: float
     not_before: float  # its effect is not run before

@@ -16,7 +16,7 @@ BIRTH = "birth"
 # The columns that history tells of a transition …
 TOLD: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "instances": frozenset({"cloud_id", "address", "boot_id"}),
+        "instances": frozenset({"cloud_id", "address", "boot_id", "host_key"}),
         "submissions": frozenset({"attempt_id", "attempts", "message", "spent"}),
         "deliveries": frozenset(),
     }
@@ -26,7 +26,7 @@ TOLD_OF_ATTEMPT = frozenset({"instance_id", "started", "ended", "outcome", "exit
 # … and of a birth. They never change afterwards.
 BORN_WITH: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "instances": frozenset({"pool", "type", "market", "zone", "token", "index"}),
+        "instances": frozenset({"pool", "type", "market", "zone", "token", "index", "adopted"}),
         "submissions": frozenset({"name", "label", "pool", "priority", "content", "retry_of"}),
         "deliveries": frozenset({"submission_id", "attempt_id", "event", "sink"}),
     }

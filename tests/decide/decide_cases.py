@@ -42,8 +42,8 @@ def instance(name: str, state: str = "ready", **changes: Any) -> Instance:
     row = Instance(
         id=name, version=1, pool="cpu", token=f"t-{name}", index=0, type="small", market="on-demand", zone="",
         cloud=PLACE.cloud, place=PLACE.settings, settings="{}", spec_hash=HASH, state=state, reason="",
-        since=NOW - 60.0, born=NOW - 3600.0, cloud_id=bound, address=bound, boot_id=f"b-{name}", strikes=0,
-        strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+        since=NOW - 60.0, born=NOW - 3600.0, cloud_id=bound, address=bound, boot_id=f"b-{name}", host_key="",
+        adopted=False, strikes=0, strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip
     return evolve(row, **changes)
 

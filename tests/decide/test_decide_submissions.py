@@ -119,6 +119,7 @@ def test_the_wait_before_the_next_attempt_doubles_and_an_eviction_waits_for_none
         ("evicted", EXITED, "succeeded", "succeeded"),  # it ended by itself after all
         ("evicted", KILLED, "lost", "evicted"),
         ("timeout", KILLED, "lost", "timeout"),
+        ("timeout", evolve(KILLED, state=JobState.GONE, cause=None), "lost", "lost"),  # lost before it could be late
         ("", evolve(KILLED, cause=Cause.TIMEOUT), "lost", "timeout"),
         ("", KILLED, "invalid", "invalid"),
         ("lost", None, "succeeded", "lost"),

@@ -23,7 +23,8 @@ SUBMISSION = Submission(
 INSTANCE = Instance(
     id="i1", version=1, pool="cpu", token="t1", index=0, type="small", market="on-demand", zone="", cloud="local",
     place="{}", settings="{}", spec_hash="h", state="launching", reason="", since=NOW, born=NOW, cloud_id="",
-    address="", boot_id="", strikes=0, strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+    address="", boot_id="", host_key="", adopted=False, strikes=0, strikes_since=0.0, not_before=0.0, last_error="",
+    claim_by="", claim_until=0.0,
 )  # fmt: skip
 
 ATTEMPT = Attempt(
