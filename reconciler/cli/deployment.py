@@ -22,7 +22,10 @@ from reconciler.spec.canonical import UnreadableSpec, pool_from_json
 from reconciler.spec.errors import did_you_mean
 from reconciler.spec.loader import load_config, load_pools, queue_problems
 from reconciler.spec.values import Config
-from reconciler.store.store import Store
+from reconciler.store.engine import open_database
+from reconciler.store.errors import StoreError
+from reconciler.store.queries import Queries
+from reconciler.store.store import PATIENCE, Store
 from reconciler.wiring import open_store
 
 IN_MEMORY = "sqlite://"
@@ -91,6 +94,18 @@ def looking(ctx: click.Context) -> Iterator[Deployment]:
         yield Deployment(config=config, desired=_in_force(config, store.pools()), store=store)
     finally:
         store.close()
+
+
+@contextmanager
+def peeking(config: Config) -> Iterator[Queries]:
+    """The rows of a database as it is: none is made, and an old one is not brought up to date. Raises StoreError."""
+    if is_missing(config):
+        raise StoreError(f"{config.database}: nobody has made it yet")
+    database = open_database(config.database, patience=PATIENCE)
+    try:
+        yield Queries(database)
+    finally:
+        database.close()
 
 
 def is_missing(config: Config) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from reconciler.cli.completing import either_name
 from reconciler.cli.options import command, config_option, json_option
 from reconciler.cli.printing import iso, print_json, say, show, table
 
@@ -19,7 +20,7 @@ AT_ONCE = 5000  # events read in one statement
 @command("history", "reconcile history", "reconcile history good", "reconcile history --json | jq -r .event")
 @config_option()
 @json_option()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=either_name)
 @click.option("-n", "--last", metavar="N", type=click.IntRange(min=1), help="The last N only.")
 @click.pass_context
 def history(ctx: click.Context, name: str | None, *, as_json: bool, last: int | None) -> None:

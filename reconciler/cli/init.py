@@ -7,6 +7,7 @@ takes it for a part of the program.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import click
 
@@ -17,27 +18,44 @@ from reconciler.cli.printing import say
 SUFFIX = ".template"
 TEMPLATES = Path(__file__).parent / "templates"
 
-# Kind → what it is for, or why it is not there.
-KINDS: Mapping[str, str] = MappingProxyType(
+
+class Kind(NamedTuple):
+    """What a kind of deployment is for, and what to do once it is written."""
+
+    about: str
+    next: str  # the command
+    first: str = ""  # what comes before it
+
+
+RUN = "reconcile --until-settled"
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "local": "any script, on this computer",
-        "ramp": "a RAMP kit, on this computer; its machine installs ramp-workflow from the network",
-        "ec2": "comes with the ec2 cloud, which this version does not have",
+        "local": Kind("any script, on this computer", RUN),
+        "ramp": Kind("a RAMP kit, on this computer; its machine installs ramp-workflow from the network", RUN),
+        "ec2": Kind("any script, on machines of Amazon EC2", "reconcile doctor", first="fill in specs/ec2.yml, then "),
+        "ssh": Kind(
+            "any script, on machines that are simply there", "reconcile doctor", first="fill in specs/ssh.yml, then "
+        ),
     }
 )
 
 
-@command("init", "reconcile init", "reconcile init ramp my-ramp", "cd my-ramp && reconcile --until-settled")
+@command(
+    "init",
+    "reconcile init",
+    "reconcile init ramp my-ramp && cd my-ramp && reconcile --until-settled",
+    "reconcile init ec2 my-runs && cd my-runs && reconcile doctor",
+)
 @click.argument("kind", type=click.Choice(list(KINDS)), default="local")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 def init(kind: str, folder: Path) -> None:
     """Write a config, a pool and a sample submission into FOLDER, or into this one. Never over a file.
 
-    KIND is local (any script, on this computer; what you get without it) or ramp (a RAMP kit, on this computer).
+    KIND is local (any script, on this computer; what you get without it), ramp (a RAMP kit, on this computer), ec2 (any
+    script, on machines of Amazon EC2) or ssh (any script, on machines that are simply there).
     """
     files = dict(templates(kind))
-    if not files:
-        raise Stop(USAGE, f"init {kind}: {KINDS[kind]}; `reconcile init local` and `reconcile init ramp` are there")
     there = dict.fromkeys(str(path) for name in files for path in _in_the_way(folder, name))
     if there:
         raise Stop(USAGE, f"nothing was written: {', '.join(there)} would be written over; name another folder")
@@ -48,7 +66,7 @@ def init(kind: str, folder: Path) -> None:
             file.write(source.read_text(encoding="utf-8"))
         say(f"wrote {target}")
     inside = "" if folder == Path() else f"cd {folder} && "
-    say(f"next: {inside}reconcile --until-settled")
+    say(f"next: {KINDS[kind].first}{inside}{KINDS[kind].next}")
 
 
 def _in_the_way(folder: Path, name: Path) -> Iterator[Path]:

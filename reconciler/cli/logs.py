@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completing import either_name
 from reconciler.cli.options import command, config_option
 from reconciler.cli.printing import LogText, warn
 
@@ -23,7 +24,7 @@ _PIECE = 256 * 1024
 
 @command("logs", "reconcile logs good", "reconcile logs -f good", "reconcile logs cpu-4f0c2a9b1d")
 @config_option()
-@click.argument("name")
+@click.argument("name", shell_complete=either_name)
 @click.option("-f", "--follow", is_flag=True, help="Go on until it is over; wait for it where it has not begun.")
 @click.option("--try", "number", metavar="N", type=click.IntRange(min=1), help="Of this attempt.  [default: the last]")
 @click.pass_context

@@ -39,6 +39,11 @@ def json_option() -> Callable[[Command], Command]:
     return click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
+def yes_option() -> Callable[[Command], Command]:
+    """`--yes`."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
 def config_path(ctx: click.Context) -> Path:
     """The config.yml that was meant. Ends with status 2 where none was named and none is here."""
     given: str | None = ctx.meta.get(_GIVEN)

@@ -33,10 +33,20 @@ COMMANDS: Mapping[str, Named] = MappingProxyType(
         "show": Named("reconciler.cli.show:show", "See", "Explain one submission or instance: where, why, what next."),
         "logs": Named("reconciler.cli.logs:logs", "See", "Print the log of a submission, or of a machine's setup."),
         "history": Named("reconciler.cli.history:history", "See", "List every transition there was."),
-        "pools": Named("reconciler.cli.status:pools", "See", "List pools: sizes, machines, what waits, what is wrong."),
-        "instances": Named("reconciler.cli.status:instances", "See", "List machines."),
-        "drain": Named("reconciler.cli.drain:drain", "Tend", "Give a machine no new work; it ends when it is empty."),
-        "doctor": Named("reconciler.cli.doctor:doctor", "Tend", "Check what a run needs, and say what to do."),
+        "pools": Named(
+            "reconciler.cli.machines:pools", "See", "List pools: sizes, machines, what waits, what it costs."
+        ),
+        "instances": Named("reconciler.cli.machines:instances", "See", "List machines, their age and what they cost."),
+        "ssh": Named("reconciler.cli.ssh:ssh", "See", "Open a shell on a machine, or run a command there."),
+        "drain": Named("reconciler.cli.tend:drain", "Tend", "Give a machine no new work; it ends when it is empty."),
+        "terminate": Named("reconciler.cli.tend:terminate", "Tend", "End machines at once."),
+        "stop": Named("reconciler.cli.tend:stop", "Tend", "Stop machines and keep their disks."),
+        "start": Named("reconciler.cli.tend:start", "Tend", "Start stopped machines."),
+        "adopt": Named(
+            "reconciler.cli.adopt:adopt", "Tend", "Give rows to what is ours and has none: the database was lost."
+        ),
+        "destroy": Named("reconciler.cli.destroy:destroy", "Tend", "End every machine of this controller, everywhere."),
+        "doctor": Named("reconciler.cli.doctor:doctor", "Tend", "Check what a run needs, here and in the cloud."),
         "init": Named("reconciler.cli.init:init", "Tend", "Write a config, a pool and a sample submission."),
     }
 )

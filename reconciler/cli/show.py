@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completing import either_name
 from reconciler.cli.options import command, config_option, json_option
 from reconciler.cli.printing import columns_of, iso, lasting, print_json, say, table, when
 from reconciler.cli.printing import show as show_table
@@ -20,7 +21,7 @@ Lines = Iterator[tuple[str, str]]
 @command("show", "reconcile show good", "reconcile show cpu-4f0c2a9b1d", "reconcile show good --json")
 @config_option()
 @json_option()
-@click.argument("name")
+@click.argument("name", shell_complete=either_name)
 @click.pass_context
 def show(ctx: click.Context, name: str, *, as_json: bool) -> None:
     """Explain one submission or instance: where it stands, why, what comes next and when.

@@ -1,4 +1,4 @@
-"""`status`, `pools` and `instances`: what there is, in tables for people and in JSON for programs."""
+"""`status`: what there is, in tables for people and in JSON for programs."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,50 +36,7 @@ def status(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
         _print_submissions(deployment, everything=everything)
         if rows := deployment.store.instances(include_final=everything):
             say()
-            _print_instances(deployment, rows, cloud_ids=False)
-
-
-@command("pools", "reconcile pools", "reconcile pools --json")
-@config_option()
-@json_option()
-@click.pass_context
-def pools(ctx: click.Context, *, as_json: bool) -> None:
-    """List pools: sizes, machines, what waits, what is wrong."""
-    from reconciler.cli.deployment import looking
-
-    with looking(ctx) as deployment:
-        if as_json:
-            print_json(list(pools_of(deployment, deployment.store.instances())))
-            return
-        _print_pools(deployment)
-        for row in deployment.store.pools():
-            if row.problem:
-                say(f"pool {row.name}: its last good spec stays in force: {row.problem}")
-        for stranger in deployment.store.strangers():
-            say(f"machine {stranger.cloud_id} has our tag and no row here; it counts against pool {stranger.pool}")
-        now = deployment.store.now()
-        for hold in deployment.store.holds():
-            if hold.until > now:
-                say(f"held back for {lasting(hold.until - now)}: {hold.type or hold.scope}: {hold.reason}")
-
-
-@command("instances", "reconcile instances", "reconcile instances --all", "reconcile instances --json")
-@config_option()
-@json_option()
-@click.option("-a", "--all", "everything", is_flag=True, help="Those that are gone, too.")
-@click.pass_context
-def instances(ctx: click.Context, *, as_json: bool, everything: bool) -> None:
-    """List machines."""
-    from reconciler.cli.deployment import looking
-
-    with looking(ctx) as deployment:
-        rows = deployment.store.instances(include_final=everything)
-        if as_json:
-            print_json([instance_json(row) for row in rows])
-        elif rows:
-            _print_instances(deployment, rows, cloud_ids=True)
-        else:
-            say("no machines")
+            _print_instances(deployment, rows)
 
 
 def snapshot(deployment: "Deployment") -> dict[str, Any]:
@@ -140,15 +97,18 @@ def pools_of(deployment: "Deployment", machines: Iterable["Instance"]) -> Iterat
         yield {"pool": name, "sizes": sizes}
 
 
-def _print_pools(deployment: "Deployment") -> None:
+def pool_lines(deployment: "Deployment", machines: Iterable["Instance"]) -> Iterator[tuple[object, ...]]:
+    """For each pool and type: machines that live, the size that is wanted, and what is queued for the pool."""
     counts = deployment.store.counts("submissions")
-    rows = []
-    for pool in pools_of(deployment, deployment.store.instances()):
-        states = counts.get(pool["pool"], {})
-        queued = states.get("queued", 0)
+    for pool in pools_of(deployment, machines):
+        queued = counts.get(pool["pool"], {}).get("queued", 0)
         for kind, size in pool["sizes"].items() or [("-", {"min": 0, "max": 0, "live": 0})]:
             low, high = size["min"], size["max"]
-            rows.append((pool["pool"], kind, size["live"], f"{low}..{high}" if low != high else low, queued))
+            yield pool["pool"], kind, size["live"], f"{low}..{high}" if low != high else low, queued
+
+
+def _print_pools(deployment: "Deployment") -> None:
+    rows = list(pool_lines(deployment, deployment.store.instances()))
     show(table(("POOL", "TYPE", "MACHINES", "SIZE", "QUEUED"), rows))
     if not rows:
         say("no pools")
@@ -194,19 +154,18 @@ def scores(attempt: "Attempt | None", most: int = _MANY_SCORES) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in list(found.items())[:most])
 
 
-def _print_instances(deployment: "Deployment", rows: Sequence["Instance"], *, cloud_ids: bool) -> None:
-    now, busy = deployment.store.now(), _busy(deployment)
+def _print_instances(deployment: "Deployment", rows: Sequence["Instance"]) -> None:
+    now, on = deployment.store.now(), busy(deployment)
     lines = [
         (row.id, row.pool, row.type, state_cell(row.state), lasting(now - row.since),
-         *([row.cloud_id or "-"] if cloud_ids else []), row.reason or row.last_error or busy.get(row.id, ""))
+         row.reason or row.last_error or on.get(row.id, ""))
         for row in rows
     ]  # fmt: skip
-    columns = ("INSTANCE", "POOL", "TYPE", "STATE", "FOR", *(["CLOUD ID"] if cloud_ids else []), "WHAT")
-    show(table(columns, lines, fold=("INSTANCE", "CLOUD ID", "WHAT")))
+    show(table(("INSTANCE", "POOL", "TYPE", "STATE", "FOR", "WHAT"), lines, fold=("INSTANCE", "WHAT")))
 
 
-def _busy(deployment: "Deployment") -> Mapping[str, str]:
-    """Instance → what is on it."""
+def busy(deployment: "Deployment") -> Mapping[str, str]:
+    """Instance → the labels of what is on it."""
     recorded = deployment.recorded()
     on: dict[str, list[str]] = {}
     for row in recorded.submissions.values():

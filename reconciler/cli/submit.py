@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completing import submission_names
 from reconciler.cli.failing import USAGE, Stop
 from reconciler.cli.options import command, config_option, config_path, json_option
 from reconciler.cli.printing import plain, print_json, say
@@ -101,7 +102,7 @@ def _variables(given: Sequence[str]) -> Mapping[str, str]:
 
 @command("cancel", "reconcile cancel good", "reconcile cancel good better-2 9f0c2a9b1d")
 @config_option()
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=submission_names)
 @click.pass_context
 def cancel(ctx: click.Context, names: Sequence[str]) -> None:
     """Cancel submissions, queued or running. A running one's processes are ended, and what it wrote comes home."""
@@ -116,7 +117,7 @@ def cancel(ctx: click.Context, names: Sequence[str]) -> None:
 
 @command("retry", "reconcile retry raises", "reconcile retry --deliveries", "reconcile retry --deliveries good")
 @config_option()
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=submission_names)
 @click.option("--deliveries", is_flag=True, help="Tell again what sinks and hooks did not take: of NAMEs, or all.")
 @click.pass_context
 def retry(ctx: click.Context, names: Sequence[str], *, deliveries: bool) -> None:

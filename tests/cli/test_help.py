@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from reconciler.cli import main
 from reconciler.cli.root import COMMANDS
+from reconciler.store.store import Store
+from tests.store.store_rows import fill, instance, submission
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = (
@@ -88,7 +90,7 @@ def test_nothing_is_documented_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(["statu"], "'status'"), (["status", "--jsn"], "'--json'"), (["--unti-settled"], "'--until-settled'")],
+    [(["instnces"], "'instances'"), (["status", "--jsn"], "'--json'"), (["--unti-settled"], "'--until-settled'")],
 )
 def test_a_misspelt_word_gets_a_hint(words: list[str], hint: str) -> None:
     told = CliRunner().invoke(main, words, prog_name="reconcile")
@@ -116,6 +118,35 @@ def test_completion_completes(line: str, word: int, wanted: str) -> None:
         [sys.executable, "-m", "reconciler"], env=environ, capture_output=True, text=True, check=False
     )
     assert f"plain,{wanted}" in told.stdout.splitlines()
+
+
+def completed(here: Path, line: str, word: int) -> list[str]:
+    """What bash offers for a word of a line, without the kind of each."""
+    environ = {**os.environ, "_RECONCILE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(word)}
+    told = subprocess.run(
+        [sys.executable, "-m", "reconciler"], cwd=here, env=environ, capture_output=True, text=True, check=False
+    )
+    assert told.stderr == ""
+    return [each.partition(",")[2] for each in told.stdout.splitlines() if each]
+
+
+def test_names_of_rows_complete(here: Path, store: Store) -> None:
+    fill(
+        store, submission("good"), submission("other"), instance("cpu-1", state="ready", cloud_id="local-9"),
+        instance("cpu-2", state="terminated"),
+    )  # fmt: skip
+    assert completed(here, "reconcile cancel go", 2) == ["good"]
+    assert completed(here, "reconcile drain ", 2) == ["cpu-1"]
+    assert completed(here, "reconcile ssh local", 2) == ["local-9"]
+    assert completed(here, f"reconcile --config {here}/config.yml show ", 4) == ["good", "other", "cpu-1"]
+
+
+@pytest.mark.parametrize("spoilt", ["config.yml", "tests.db", ""])
+def test_completion_is_quiet_where_nothing_can_be_read(here: Path, spoilt: str) -> None:
+    if spoilt:
+        (here / spoilt).write_text("nonsense: [\n" * 100)
+    assert completed(here, "reconcile show ", 2) == []
+    assert (here / "tests.db").exists() == (spoilt == "tests.db")
 
 
 @pytest.mark.parametrize(

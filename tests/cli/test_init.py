@@ -11,7 +11,7 @@ from reconciler.spec.loader import load_config, load_pools, queue_problems
 from tests.cli.cli_rows import POOL, Invoke, Start, tree
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if dict(templates(kind))])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_it_writes_is_good(invoke: Invoke, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "new" / "runs"
     told = invoke("init", kind, folder)
@@ -24,7 +24,7 @@ def test_what_it_writes_is_good(invoke: Invoke, tmp_path: Path, kind: str) -> No
     assert not queue_problems(config, pools)
     assert config.queue.folder is not None
     assert any(config.queue.folder.iterdir())
-    assert told.stdout.splitlines()[-1] == f"next: cd {folder} && reconcile --until-settled"
+    assert told.stdout.splitlines()[-1] == f"next: {KINDS[kind].first}cd {folder} && {KINDS[kind].next}"
 
 
 def test_it_is_local_and_here_by_default(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,11 +53,18 @@ def test_a_file_in_the_way_of_a_folder(invoke: Invoke, tmp_path: Path) -> None:
     assert tree(tmp_path) == {"specs": b"mine"}
 
 
-def test_ec2_says_when_it_comes(invoke: Invoke, tmp_path: Path) -> None:
-    told = invoke("init", "ec2", tmp_path)
-    assert told.exit_code == 2
-    assert "comes with the ec2 cloud" in told.stderr
-    assert not tree(tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("ec2", {"region", "image", "key_name", "key_path", "security_group"}),
+        ("ssh", {"machines", "user", "key_path"}),
+    ],
+)
+def test_what_has_to_be_filled_in_is_marked(invoke: Invoke, tmp_path: Path, kind: str, wanted: set[str]) -> None:
+    assert invoke("init", kind, tmp_path).exit_code == 0
+    text = (tmp_path / "specs" / f"{kind}.yml").read_text()
+    marked = {line.split(":")[0].strip() for line in text.splitlines() if "# FILL IN" in line}
+    assert marked == wanted
 
 
 @pytest.mark.real

@@ -119,5 +119,5 @@ def test_drain(invoke: Invoke, store: Store) -> None:
     assert told.exit_code == 0, told.output
     drained = store.instance("m1")
     assert drained is not None
-    assert (drained.state, drained.reason) == ("draining", "user")
+    assert (drained.state, drained.reason) == ("draining", "drained")
     assert "m2 is terminated" in invoke("drain", "m2", "--yes").stderr
