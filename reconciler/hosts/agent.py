@@ -1,24 +1,27 @@
 """A host by way of the job agent: what on_host/ does on the machine, said from this side over any transport."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files as package_files
+from math import ceil
 from pathlib import Path, PurePosixPath
+
+from attrs import evolve
 
 from reconciler.hosts.base import HostRefusedError, UnreachableError
 from reconciler.hosts.extract import extract
 from reconciler.hosts.transport import CommandFailedError, Result, Transport
 from reconciler.hosts.upload import job_entries, path_entries, tar_stream
 from reconciler.hosts.wire import JOB_ID, parse_line, parse_report
-from reconciler.model.job import Collected, Job, JobReport, Report
+from reconciler.model.job import Collected, Guard, Job, JobReport, Report, Watch
 
 AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
 LONGEST_WAIT = 50  # seconds that one report may wait: the agent keeps to it too
 _ANSWER = 60.0  # seconds in which a host must have answered
 _UPLOAD = 3600.0  # seconds in which an upload must have arrived
-_REFUSALS = frozenset({2, 3, 4, 5, 6, 9})  # the agent's statuses that mean: it answered, and will not
+_REFUSALS = frozenset({2, 3, 4, 5, 6, 8, 9})  # the agent's statuses that mean: it answered, and will not
 _NOT_OVER = 7  # of `log --follow`: there may be more
 
 # Values come in as arguments; none of these texts is ever built from one.
@@ -38,12 +41,34 @@ if [ -f "$HOME/.reconciler/agent" ]; then set -- report "$@"; . "$HOME/.reconcil
 read -r boot <"${RECONCILER_BOOT_ID_FILE:-/proc/sys/kernel/random/boot_id}" && read -r up rest </proc/uptime || exit 4
 printf 'none %s %s\\n' "$boot" "$up"
 """
+# Of VERSION, CLAIM and what `agent watch` takes, if there is to be one. On another's machine nothing is replaced.
 _INSTALL = """
+agent=$HOME/.reconciler/agent new=
+if [ ! -f "$agent" ] || [ "$(sh "$agent" version </dev/null 2>/dev/null)" != "$1" ]; then
+    mkdir -p "$HOME/.reconciler" && chmod 700 "$HOME/.reconciler" && cat >"$agent.$$" || exit 4
+    new=$agent.$$
+    trap 'rm -f "$new"' EXIT
+    [ "$(sh "$new" version </dev/null)" = "$1" ] ||
+        { echo "agent: it arrived damaged, or cannot run here" >&2; exit 4; }
+fi
+[ -z "$2" ] || sh "${new:-$agent}" claim "$2" </dev/null || exit
+[ -z "$new" ] || mv -f "$new" "$agent" || exit 4
+shift 2
+[ $# -eq 0 ] || sh "$agent" watch "$@" </dev/null
+"""
+# Of VERSION and CLAIM. The agent that is there may be older than the words: the one that is sent says them.
+_RELEASE = """
 agent=$HOME/.reconciler/agent
-if [ -f "$agent" ] && [ "$(sh "$agent" version </dev/null 2>/dev/null)" = "$1" ]; then exit 0; fi
-mkdir -p "$HOME/.reconciler" && chmod 700 "$HOME/.reconciler" && cat >"$agent.$$" || exit 4
-if [ "$(sh "$agent.$$" version </dev/null)" = "$1" ]; then mv -f "$agent.$$" "$agent" || exit 4; exit 0; fi
-rm -f "$agent.$$"; echo "agent: it arrived damaged, or cannot run here" >&2; exit 4
+if [ ! -f "$agent" ]; then exit 0; fi
+if [ "$(sh "$agent" version </dev/null 2>/dev/null)" = "$1" ]; then sh "$agent" release "$2" </dev/null; exit; fi
+agent=$agent.$$
+trap 'rm -f "$agent"' EXIT
+cat >"$agent" && [ "$(sh "$agent" version </dev/null)" = "$1" ] ||
+    { echo "agent: it arrived damaged, or cannot run here" >&2; exit 4; }
+sh "$agent" release "$2" </dev/null
+"""
+_PAPERS = """
+if [ -f "$HOME/.reconciler/jobs/$1/spec/papers" ]; then exec cat "$HOME/.reconciler/jobs/$1/spec/papers"; fi
 """
 _PUT = """
 { mkdir -p "$1" && cd "$1" && tar -xof -; } || { echo "agent: cannot write to $1" >&2; exit 4; }
@@ -51,7 +76,7 @@ _PUT = """
 
 
 # The agent is one file on the machine, and these here, in this order.
-PARTS = ("head", "processes", "judge", "report", "start", "kill", "pack", "log", "main")
+PARTS = ("head", "processes", "judge", "report", "start", "kill", "pack", "log", "notice", "watch", "owner", "main")
 
 
 @cache
@@ -67,6 +92,8 @@ class AgentHost:
     """A machine that is reached over `transport`; `confined`: files may be put below its home only.
 
     Jobs are started within `starting`, and results are brought home within `gently`: either may make them take turns.
+    With a `guard` the machine ends itself when nobody asks for reports any longer. `claim`, one line, marks a machine
+    that we did not buy as ours: everybody who uses it must use other words.
     """
 
     def __init__(
@@ -76,30 +103,42 @@ class AgentHost:
         confined: bool = False,
         starting: AbstractAsyncContextManager[None] = AT_ONCE,
         gently: AbstractAsyncContextManager[None] = AT_ONCE,
+        guard: Guard | None = None,
+        claim: str = "",
     ) -> None:
         self._transport = transport
         self._confined = confined
         self._starting = starting
         self._gently = gently
+        self._guard = guard
+        self._claim = claim
 
     async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
-        """All jobs of this machine; one without the agent answers with an empty version."""
+        """All jobs of this machine; one without the agent answers with an empty version.
+
+        A watch that is missing, since the machine was started anew, is armed again.
+        """
         seconds = max(0, min(LONGEST_WAIT, int(wait)))
         words = ("--wait", str(seconds), "--mark", mark) if seconds and mark else ()
         result = await self._run(_REPORT, *words, timeout=_ANSWER + seconds)
-        return parse_report(result.stdout)
+        report = evolve(parse_report(result.stdout), host_key=self._transport.host_key)
+        if self._guard is not None and report.agent and report.watch is Watch.NONE:
+            with suppress(HostRefusedError):  # a full disk, say: its jobs are told of all the same
+                await self.install()
+        return report
 
     async def install(self) -> None:
-        """Bring the agent, unless this version of it is there."""
+        """Bring the agent, unless this version of it is there; mark the machine as ours, and arm its watch.
+
+        Raises HostRefusedError for a machine that somebody else has marked, and leaves it as it is.
+        """
         version, text = agent_script()
-        await self._run(_INSTALL, version, stdin=text)
+        await self._run(_INSTALL, version, self._claim, *_watch_words(self._guard), stdin=text)
 
     async def release(self) -> None:
-        """End every job, and take our mark off."""
-        report = await self.report()
-        for job in report.jobs.values():
-            if not job.over and not (await self.kill(job.job)).over:
-                raise HostRefusedError(f"{job.job} will not end")
+        """End every job, and take our mark off. Does nothing where another's mark is, or no agent."""
+        version, text = agent_script()
+        await self._run(_RELEASE, version, self._claim, stdin=text)
 
     async def put(self, files: Mapping[Path, str]) -> None:
         """Bring files and folders of this computer to paths on the machine, over what is there."""
@@ -132,6 +171,11 @@ class AgentHost:
         _check(job)
         async with self._gently:
             await self._run(_CALL_GENTLY, "forget", job)
+
+    async def papers(self, job: str) -> str:
+        """What `Job.papers` said of a job that is not forgotten; empty where it said nothing."""
+        _check(job)
+        return (await self._run(_PAPERS, job)).stdout.decode(errors="replace")
 
     async def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
         """The job's log so far; with `follow`, until the job is over."""
@@ -185,6 +229,13 @@ class AgentHost:
 
     def _stream(self, *words: str, script: str = _CALL) -> AsyncGenerator[bytes, None]:
         return self._transport.stream(("sh", "-c", script, "agent", *words))
+
+
+def _watch_words(guard: Guard | None) -> tuple[str, ...]:
+    """What `agent watch` takes: whole seconds, at least one, because the shell counts in them."""
+    if guard is None:
+        return ()
+    return str(max(1, ceil(guard.lease))), str(max(1, ceil(guard.keep_results))), guard.metadata
 
 
 def _check(job: str) -> None:

@@ -55,6 +55,8 @@ def _has_pidfd() -> bool:
 class LocalTransport:
     """Runs commands in sessions of their own: neither our end nor Ctrl-C reaches what they leave behind."""
 
+    host_key = ""  # a folder has none
+
     def __init__(self, home: Path, machine: str, *, boot_id_file: Path | None = None) -> None:
         self._home = home.absolute()
         self._environment = _environment(self._home, machine, boot_id_file)

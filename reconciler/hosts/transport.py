@@ -30,6 +30,11 @@ class Transport(Protocol):
     Raises UnreachableError where the machine does not answer. A command whose caller is cancelled or gone is ended.
     """
 
+    @property
+    def host_key(self) -> str:
+        """The key that the machine last answered under, as `algorithm base64`; empty where it has none."""
+        ...
+
     async def run(
         self, argv: Sequence[str], *, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = 60.0
     ) -> Result:

@@ -1,12 +1,12 @@
 """The agent's words as values. What is not exactly in its words is no answer at all: nothing is assumed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.hosts.base import UnreachableError
-from reconciler.model.job import Cause, JobReport, JobState, Report
+from reconciler.model.job import Cause, JobReport, JobState, Notice, Report, Watch
 
 _T = TypeVar("_T")
 JOB_ID = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
@@ -19,12 +19,16 @@ def parse_report(output: bytes) -> Report:
     match header:
         case ["none", boot_id, uptime] if lines[1:] == [""]:
             return Report(boot_id=boot_id, uptime=_number(uptime, lines[0]), agent="")
-        case ["agent", version, boot_id, uptime, mark] if lines[-2:] == [f"end {len(lines) - 3}", ""]:
-            jobs = [parse_job(line) for line in lines[1:-2]]
-            by_id = {job.job: job for job in jobs}
-            if len(by_id) != len(jobs):
-                raise UnreachableError("the host's report names a job twice")
-            return Report(boot_id=boot_id, uptime=_number(uptime, lines[0]), agent=version, jobs=by_id, mark=mark)
+        case ["agent", version, boot_id, uptime, mark, notice, watch] if lines[-2:] == [f"end {len(lines) - 3}", ""]:
+            return Report(
+                boot_id=boot_id,
+                uptime=_number(uptime, lines[0]),
+                agent=version,
+                jobs=_jobs(lines[1:-2]),
+                mark=mark,
+                notice=_word(notice, Notice, lines[0]),
+                watch=_word(watch, Watch, lines[0]),
+            )
     raise UnreachableError(f"the host's report makes no sense: {_shortened(output)}")
 
 
@@ -59,6 +63,13 @@ def parse_job(line: str) -> JobReport:
     return report
 
 
+def _jobs(lines: Sequence[str]) -> Mapping[str, JobReport]:
+    by_id = {job.job: job for job in map(parse_job, lines)}
+    if len(by_id) != len(lines):
+        raise UnreachableError("the host's report names a job twice")
+    return by_id
+
+
 def _text(output: bytes) -> str:
     try:
         return output.decode("ascii")
@@ -74,6 +85,13 @@ def _number(text: str, line: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise UnreachableError(f"the host's report has no uptime: {line[:200]!r}")
     return float(text)
+
+
+def _word(text: str, known: Callable[[str], _T], line: str) -> _T:
+    try:
+        return known(text)
+    except ValueError as error:
+        raise UnreachableError(f"the host's report has a word that we do not know: {line[:200]!r}") from error
 
 
 def _moment(text: str) -> datetime:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from reconciler.hosts.base import UnreachableError
 from reconciler.hosts.wire import parse_job, parse_line, parse_report
-from reconciler.model.job import Cause, JobReport, JobState
+from reconciler.model.job import Cause, JobReport, JobState, Notice, Watch
 
-HEADER = "agent v1 boot 12.34 0,a=running"
+HEADER = "agent v1 boot 12.34 0,a=running none none"
 
 
 def test_a_whole_report_is_read() -> None:
@@ -19,6 +19,13 @@ def test_a_whole_report_is_read() -> None:
     running = JobReport(job="a", state=JobState.RUNNING, started=datetime.fromtimestamp(100, UTC), peak_memory=2.0)
     assert report.jobs["a"] == running
     assert report.jobs["b"].cause is Cause.TIMEOUT
+
+
+@pytest.mark.parametrize("notice", Notice)
+@pytest.mark.parametrize("watch", Watch)
+def test_what_the_machine_does_for_itself_is_read(notice: Notice, watch: Watch) -> None:
+    report = parse_report(f"agent v1 boot 1.00 m {notice} {watch}\nend 0\n".encode())
+    assert (report.notice, report.watch) == (notice, watch)
 
 
 def test_a_machine_without_the_agent_says_so() -> None:
@@ -39,7 +46,13 @@ def test_a_machine_without_the_agent_says_so() -> None:
         f"{HEADER}\na running - - - - -\na running - - - - -\nend 2\n",
         f"{HEADER}\na running - - - - -\n\nend 1\n",
         f"{HEADER}\nend 0\nend 0\n",
-        "agent v1 boot soon 0\nend 0\n",
+        "agent v1 boot soon 0 none none\nend 0\n",
+        "agent v1 boot 1.00 0\nend 0\n",
+        "agent v1 boot 1.00 0 none\nend 0\n",
+        "agent v1 boot 1.00 0 none none none\nend 0\n",
+        "agent v1 boot 1.00 0 doom none\nend 0\n",
+        "agent v1 boot 1.00 0 none eviction\nend 0\n",
+        "agent v1 boot 1.00 0 none \nend 0\n",
         "none boot 5.00\nmore\n",
         "none boot 5.00",
     ],

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The job agent: runs commands on one machine and tells the truth about them, whoever asks, however often, whatever dies.
 #
-# It lives in ~/.reconciler/agent and needs a POSIX userland and /proc. There is no daemon: what it knows lies in
-# ~/.reconciler/jobs/<job>/, where every file appears whole or not at all:
+# It lives in ~/.reconciler/agent and needs a POSIX userland and /proc. Jobs need no daemon: what it knows of them lies
+# in ~/.reconciler/jobs/<job>/, where every file appears whole or not at all:
 #
 #   born    boot id, centiseconds of uptime       written by `start`: from when `starting` counts
 #   pid     the gate: whoever makes it decides what becomes of the job. Either `closed` (it will never run), or
@@ -13,8 +13,15 @@
 #   log, work/, spec/                             output, the uploaded folder, what to run and how
 #   forgotten                                     the results are home: only the tombstone is left
 #
+# Of the machine as a whole, in ~/.reconciler/:
+#
+#   watch   armed | powerless, boot id, pid       the dead-man watch; then its start time, version and arguments
+#   lease   boot id, centiseconds of uptime       when a report last renewed it
+#   notice  boot id, rebalance | eviction         what the cloud said of this machine's end
+#   claim   whose machine this is
+#
 # Exit status: 0 done, 2 wrong usage, 3 another boot, 4 no space or no permission here, 5 no such job, 6 not over yet,
-# 7 (`log --follow`) not over within 50 s.
+# 7 (`log --follow`) not over within 50 s, 8 another's machine.
 # shellcheck disable=SC2015,SC2317 # `A && B || C` is meant as written; find_machine is called by its name
 set -u
 

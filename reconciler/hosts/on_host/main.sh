@@ -14,8 +14,12 @@ main() {
     forget) cmd_forget "$@" ;;
     pack) cmd_pack "$@" ;;
     log) cmd_log "$@" ;;
+    watch) cmd_watch "$@" ;;
+    watching) cmd_watching "$@" ;;
+    claim) cmd_claim "$@" ;;
+    release) cmd_release "$@" ;;
     version) printf '%s\n' "$version" ;;
-    *) die 2 "use report, start, kill, kill-all, forget, pack, log or version" ;;
+    *) die 2 "use report, start, kill, kill-all, forget, pack, log, watch, claim, release or version" ;;
     esac
 }
 

@@ -1,6 +1,6 @@
 # All jobs in one answer, and waiting for news of them.
 
-survey() { # sets lines, count and mark: how many jobs there ever were, how many of them are over, and which are not
+survey() { # sets lines, count and mark: how many jobs there ever were, how many are over, notice, watch, what is open
     lines='' open='' count=0 over=0 ever=0
     for dir in "$jobs"/*/; do
         dir=${dir%/}
@@ -19,7 +19,9 @@ survey() { # sets lines, count and mark: how many jobs there ever were, how many
         count=$((count + 1))
     done
     # Tombstones count: one job forgotten and another over must not look as if nothing had happened.
-    mark=$ever.$over$open
+    read_notice
+    read_watch
+    mark=$ever.$over.$notice.$watch$open
 }
 
 listen() { # CENTISECONDS: from here on, a wake-up is kept for us in descriptor 4, which ends after that time
@@ -60,6 +62,7 @@ cmd_report() { # [--wait SECONDS] [--mark MARK]
     case $patience in '' | *[!0-9]* | ???*) die 2 "--wait takes whole seconds, at most $longest_wait" ;; esac
     [ "$patience" -le "$longest_wait" ] || patience=$longest_wait
     read_clock
+    renew
     until=$((now + patience * 100))
     survey
     while [ "$mark" = "$known" ] && [ "$now" -lt "$until" ]; do
@@ -70,6 +73,8 @@ cmd_report() { # [--wait SECONDS] [--mark MARK]
         if [ "$mark" = "$known" ]; then hear; survey; else exec 4<&-; fi
         read_clock
     done
+    renew
     read -r uptime rest </proc/uptime
-    printf 'agent %s %s %s %s\n%send %s\n' "$version" "$boot" "$uptime" "$mark" "$lines" "$count"
+    printf 'agent %s %s %s %s %s %s\n%send %s\n' \
+        "$version" "$boot" "$uptime" "$mark" "$notice" "$watch" "$lines" "$count"
 }
