@@ -51,7 +51,7 @@ def measure(machines: int, queued: int, passes: int) -> Costs:
             wish = specs.desired().pools["cpu"]
             busy = fill(store, config, wish, machines=machines, queued=queued)
             cloud = FakeCloud(place(wish.pool, config), tuple(one.machine(tags(store, wish.pool.pool)) for one in busy))
-            source = partial(FileSource, specs=specs, queue=None, known=store)
+            source = partial(FileSource, specs=specs, feeds=(), known=store)
             return asyncio.run(_passes(store, cloud, busy, source, passes))
 
 
@@ -74,6 +74,10 @@ async def _passes(store: Store, cloud: FakeCloud, busy: list[Busy], source: part
     return Costs(statements=statements, writes=writes, seconds=tuple(seconds))
 
 
+async def _keep_all(_: object) -> None:
+    """Nothing is held of a fake host."""
+
+
 @asynccontextmanager
 async def _loop(store: Store, cloud: FakeCloud, busy: list[Busy], source: partial[FileSource]) -> AsyncIterator[Loop]:
     """The loop as reconciler/wiring.py makes it, over this cloud and its hosts."""
@@ -81,7 +85,7 @@ async def _loop(store: Store, cloud: FakeCloud, busy: list[Busy], source: partia
     db = Threaded(ThreadPoolExecutor(1))
     tools = Tools(
         reader=store, db=db, cloud=lambda _place, _settings: cloud, host=lambda row: hosts[row.id], workload=workload,
-        sinks={}, results=Path(), content=Path(),
+        keep_hosts=_keep_all, sinks={}, environ={}, results=Path(), content=Path(),
     )  # fmt: skip
     woken = asyncio.Event()
     runner = Runner(

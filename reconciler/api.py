@@ -1,4 +1,4 @@
-"""What people ask for, from Python or by command: submit, cancel, retry, drain. Each is one guarded write and a bell.
+"""What people ask for, from Python or by command: submit, cancel, retry, drain … Each is one guarded write and a bell.
 
 import reconciler
 reconciler.submit("config.yml", "my-work", pool="cpu", priority=5)
@@ -6,24 +6,28 @@ reconciler.submit("config.yml", "my-work", pool="cpu", priority=5)
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve
 
 from reconciler.decide.births import Arrival, birth, pool_for
-from reconciler.decide.moves import can
-from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.instance import BY_USER, INSTANCE, USER_STOP
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.change import Insert, Step, Update
+from reconciler.model.offer import Market
 from reconciler.model.rows import Delivery, Instance, Submission
 from reconciler.queues.content import InvalidSubmissionError, check_name, keep, survey
 from reconciler.spec.canonical import from_json
 from reconciler.spec.loader import load_submission
+from reconciler.spec.sinks import RAMP
 from reconciler.spec.values import Config, SubmissionOptions
 from reconciler.store.bell import ring
 from reconciler.store.store import Store
 from reconciler.wiring import new_id, open_store, read_config
 
+# What each event that people ask for makes of an instance.
+DONE: Mapping[str, str] = MappingProxyType({"drain": "drained", "end": "terminated", "start": "started"})
 TRIES = 5  # guarded writes that may be stale because the loop was quicker
 
 
@@ -91,7 +95,8 @@ def retry(config: Config, store: Store, row: Submission) -> Submission:
     )
     return _born(config, store, row.name, Arrival(
         id=new_id(), name=row.name, label=row.name, content=row.content, options=options, pool=row.pool,
-        source="command", retry_of=row.id,
+        source=row.source if row.source.startswith(RAMP) else "command",  # RAMP hears how it ends this time
+        source_key=row.source_key if row.source.startswith(RAMP) else "", retry_of=row.id,
     ))  # fmt: skip
 
 
@@ -109,14 +114,41 @@ def cancel(store: Store, row: Submission) -> None:
 
 def drain(store: Store, row: Instance) -> None:
     """Give an instance no new work; it ends when nothing is on it. Raises RequestError where that means nothing."""
-    if not can(INSTANCE, row.state, "drain"):
-        raise RequestError(f"{row.id} is {row.state}: there is nothing to drain")
-    target = next(INSTANCE.edges_from(row.state, "drain")).target
+    _move(store, row, "drain", "drained")
+
+
+def terminate(store: Store, row: Instance) -> None:
+    """End an instance now, also one that was adopted; what runs on it is lost, and tried again by its pool's retries.
+
+    Raises RequestError where that means nothing.
+    """
+    _move(store, row, "end", BY_USER)
+
+
+def stop(store: Store, row: Instance) -> None:
+    """Stop an instance, once nothing is on it, and leave it stopped. Raises RequestError where that cannot be."""
+    if row.market == Market.SPOT:
+        raise RequestError(f"{row.id} is a spot machine, which cannot be stopped: drain or terminate it")
+    if row.state != "ready":
+        raise RequestError(f"{row.id} is {row.state}: only what is ready can be stopped; drain or terminate it")
+    _move(store, row, "drain", USER_STOP)
+
+
+def start(store: Store, row: Instance) -> None:
+    """Start a stopped instance. Raises RequestError for one that is not stopped."""
+    _move(store, row, "start", "")
+
+
+def _move(store: Store, row: Instance, event: str, reason: str) -> None:
+    """One transition that a person asks for, by the guard that every transition has."""
+    edge = next(INSTANCE.edges_from(row.state, event), None)
+    if edge is None:
+        raise RequestError(f"{row.id} is {row.state}: it cannot be {DONE[event]} now")
     move = Update(
-        table="instances", id=row.id, version=row.version, event="drain", source=row.state, target=target,
-        sets={"reason": "user"},
+        table="instances", id=row.id, version=row.version, event=event, source=row.state, target=edge.target,
+        sets={"reason": reason},
     )  # fmt: skip
-    if not _write(store, Step((move,), f"{row.id}: drained: user")):
+    if not _write(store, Step((move,), f"{row.id}: {DONE[event]} by the user")):
         raise RequestError(f"{row.id} has just changed; look again with `reconcile instances`")
 
 
@@ -169,5 +201,8 @@ __all__ = [
     "enqueue",
     "retry",
     "retry_deliveries",
+    "start",
+    "stop",
     "submit",
+    "terminate",
 ]

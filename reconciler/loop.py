@@ -149,6 +149,7 @@ class Loop:
         if full:
             self._listed = now
         self.watch.follow(hosted(passed.recorded))
+        await self.tools.keep_hosts(passed.recorded.instances.keys())
         return passed
 
     async def one_pass(self, hosts: Mapping[str, Heard | Silence], *, full: bool) -> Passed:

@@ -4,21 +4,21 @@ A file that is broken by an edit leaves its last good spec in force; an empty or
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from attrs import Factory, define, evolve, field
+from attrs import Factory, define, evolve, field, frozen
 
 from reconciler.act.base import Database
 from reconciler.decide.births import Arrival, birth, pool_for, step_out
 from reconciler.decide.case import Desired, PoolWish
 from reconciler.model.change import Step, Update
-from reconciler.model.rows import Submission
+from reconciler.model.rows import Delivery, Submission
 from reconciler.model.snapshot import Recorded
 from reconciler.queues.base import Entry, Queue
-from reconciler.queues.intake import WITHDRAWN, Absent, Present, Supersede, Withdraw, intake
+from reconciler.queues.intake import WITHDRAWN, Absent, End, Present, Renew, Supersede, Withdraw, intake
 from reconciler.spec.canonical import pool_to_json, spec_hash
 from reconciler.spec.loader import SUFFIXES, Pools, load_pools
 from reconciler.spec.values import Config, Pool
@@ -36,6 +36,10 @@ class Known(Protocol):
 
     def latest_by_key(self, source: str) -> Mapping[str, Submission]:
         """The newest submission of each key of a queue."""
+        ...
+
+    def deliveries(self, *, submission_ids: Collection[str]) -> Sequence[Delivery]:
+        """What sinks were, or are to be, told of submissions."""
         ...
 
     def next_label(self, name: str, taken: Iterable[str] = ()) -> str:
@@ -110,12 +114,30 @@ class SpecFiles:
             return evolve(old, problem=str(error)) if old else None
 
 
+@frozen(kw_only=True)
+class Feed:
+    """A queue, and the pool of its submissions that name none."""
+
+    queue: Queue
+    pool: str
+
+
+class Specs(Protocol):
+    """The pools' specs, wherever they are written."""
+
+    config: Config
+
+    def desired(self) -> Desired:
+        """The last good spec of each pool."""
+        ...
+
+
 @define(kw_only=True)
 class FileSource:
-    """The files of one deployment, as the loop asks for them."""
+    """The files and queues of one deployment, as the loop asks for them."""
 
-    specs: SpecFiles
-    queue: Queue | None
+    specs: Specs
+    feeds: Sequence[Feed]
     known: Known
     db: Database
 
@@ -124,36 +146,55 @@ class FileSource:
         return self.specs.desired()
 
     async def intake(self, recorded: Recorded) -> tuple[Sequence[Step], bool]:
-        """Steps for what the queue's folder holds now."""
-        if self.queue is None:
-            return (), False
-        reading = await self.queue.read()
-        if not reading.good:
-            log.warning("queue %s: %s", reading.queue, reading.error)
-            return (), False
-        latest = await self.db(self.known.latest_by_key, reading.queue)
+        """Steps for what the queues hold now."""
         steps: list[Step] = []
         taken: set[str] = set()
+        unsettled = [await self._of_one(feed, recorded, steps, taken) for feed in self.feeds]
+        return steps, any(unsettled)
+
+    async def _of_one(self, feed: Feed, recorded: Recorded, steps: list[Step], taken: set[str]) -> bool:
+        """Adds the steps of one queue; answers whether something in it is still being written."""
+        reading = await feed.queue.read()
+        if not reading.good:
+            log.warning("queue %s: %s", reading.queue, reading.error)
+            return False
+        latest = await self.db(self.known.latest_by_key, reading.queue)
         for one in intake(reading, latest):
+            if isinstance(one, Renew) and await self._is_untold(one.submission, reading.queue):
+                continue
             if isinstance(one, Withdraw):
                 out = step_out(one.submission, "withdraw", WITHDRAWN, "its folder is gone")
                 steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
             elif isinstance(one, Absent | Present):
                 count = one.submission.absences + 1 if isinstance(one, Absent) else 0
                 steps.append(_seen(one.submission, count))
+            elif isinstance(one, End):
+                end = Update(table="submissions", id=one.submission.id, version=one.submission.version,
+                             sets={"cancel_wanted": True})  # fmt: skip
+                steps.append(Step((end,), f"{one.submission.label}: gone from its queue"))
             else:
                 label = await self.db(self.known.next_label, one.entry.name, taken)
                 taken.add(label)
                 before = latest.get(one.entry.key)
                 now = recorded.now + len(steps) * TICK
-                born = self._birth(one.entry, arrival_id(reading.queue, one.entry, before), label, reading.queue, now)
+                born = self._birth(
+                    one.entry, arrival_id(reading.queue, one.entry, before), label, reading.queue, now,
+                    pool=feed.pool, retry_of=one.submission.id if isinstance(one, Renew) else "",
+                )  # fmt: skip
                 if isinstance(one, Supersede):
                     out = step_out(one.submission, "supersede", "superseded", "its folder changed")
                     born = Step((out, *born.writes), f"{one.submission.label}: its folder changed; {born.why}")
                 steps.append(born)
-        return steps, bool(reading.unsettled)
+        return bool(reading.unsettled)
 
-    def _birth(self, entry: Entry, submission_id: str, label: str, queue: str, now: float) -> Step:
+    async def _is_untold(self, row: Submission, sink: str) -> bool:
+        """Whether the queue has not heard yet how it ended: what it asks for may be what it had."""
+        deliveries = await self.db(self.known.deliveries, submission_ids=(row.id,))
+        return any(each.sink == sink and each.state != "delivered" for each in deliveries)
+
+    def _birth(
+        self, entry: Entry, submission_id: str, label: str, queue: str, now: float, *, pool: str, retry_of: str
+    ) -> Step:
         config = self.specs.config
         arrival = Arrival(
             id=submission_id,
@@ -161,9 +202,10 @@ class FileSource:
             label=label,
             content=entry.content,
             options=entry.options,
-            pool=pool_for(entry.options.pool, config.queue.pool, self.specs.desired().pools),
+            pool=pool_for(entry.options.pool, pool, self.specs.desired().pools),
             source=queue,
             source_key=entry.key,
+            retry_of=retry_of,
             problem=entry.problem,
         )
         return birth(config, arrival, now)

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ from reconciler.process import is_dead, this_process
 from reconciler.queues.folder import FolderQueue
 from reconciler.sinks import build as build_sinks
 from reconciler.sinks.scores import Row, Rows
-from reconciler.source import FileSource, SpecFiles
+from reconciler.source import Feed, FileSource, SpecFiles
 from reconciler.spec.errors import SpecError
 from reconciler.spec.loader import load_config, load_pools, queue_problems
 from reconciler.spec.values import Config
@@ -65,6 +65,7 @@ class Machines:
     here: Here
     clouds: dict[Place, Cloud] = Factory(dict)
     hosts: dict[str, tuple[str, Host]] = Factory(dict)
+    left: list[Host] = Factory(list)
 
     def cloud(self, place: Place, settings: str) -> Cloud:
         """The cloud of a place."""
@@ -81,13 +82,21 @@ class Machines:
                 address=row.address, host_key=row.host_key, adopted=row.adopted,
             )  # fmt: skip
             cloud = self.cloud(Place(cloud=row.cloud, settings=row.place), row.settings)
+            if known is not None:
+                self.left.append(known[1])
             known = self.hosts[row.id] = (row.address, cloud.host(machine, row.settings))
         return known[1]
 
+    async def keep(self, ids: Collection[str]) -> None:
+        """Let go of the ways into all instances but these, and of those that lead to an address of before."""
+        gone = [*self.left, *(self.hosts.pop(known)[1] for known in self.hosts.keys() - set(ids))]
+        self.left = []
+        for host in gone:
+            await host.close()
+
     async def close(self) -> None:
         """Let go of every connection."""
-        for _, host in self.hosts.values():
-            await host.close()
+        await self.keep(())
         for cloud in self.clouds.values():
             await cloud.close()
 
@@ -140,14 +149,18 @@ async def assembled(
     content = config.state / "content"
     for folder in (config.results, config.state, content):
         folder.mkdir(parents=True, exist_ok=True)
-    queue = FolderQueue(config.queue.folder, content) if config.queue.folder else None
+    feeds = (
+        [Feed(queue=FolderQueue(config.queue.folder, content), pool=config.queue.pool)] if config.queue.folder else []
+    )
     tools = Tools(
         reader=store,
         db=db,
         cloud=machines.cloud,
         host=machines.host,
+        keep_hosts=machines.keep,
         workload=workload,
         sinks=build_sinks(config, rows=_scored(store, db), environ=os.environ),
+        environ=os.environ,
         results=config.results,
         content=content,
     )
@@ -156,7 +169,7 @@ async def assembled(
         effects=EFFECTS, me=me, is_dead=is_dead, claim=functools.partial(db, store.claim), wake=woken.set,
         clock=lambda: loop.clock(),
     )  # fmt: skip
-    source = FileSource(specs=specs, queue=queue, known=store, db=db)
+    source = FileSource(specs=specs, feeds=feeds, known=store, db=db)
     loop = Loop(
         store=store, db=db, source=source, tools=tools, runner=runner, me=me, new_id=new_id, tell=tell, woken=woken
     )

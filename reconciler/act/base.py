@@ -14,6 +14,8 @@ from reconciler.model.offer import Fault, Place
 from reconciler.model.rows import Attempt, Delivery, Instance, Launch, Submission
 from reconciler.model.snapshot import Answer, Done, Failed, Recorded
 from reconciler.sinks.base import Sink
+from reconciler.spec.environment import fill_all
+from reconciler.spec.errors import Wrong
 from reconciler.workloads.base import Workload
 
 Row = Submission | Instance | Delivery
@@ -51,8 +53,10 @@ class Tools:
     db: Database
     cloud: Callable[[Place, str], Cloud]  # a place and the settings to reach it by
     host: Callable[[Instance], Host]
+    keep_hosts: Callable[[Collection[str]], Awaitable[None]]  # let go of the ways into all instances but these
     workload: Callable[[str, str], Workload]  # kind, settings as JSON
     sinks: Mapping[str, Sink]
+    environ: Mapping[str, str]  # where ${NAME} of a pool's env is looked up, at the last moment
     results: Path
     content: Path  # the store of submissions by content
 
@@ -68,6 +72,13 @@ class World:
     def place(self, row: Instance) -> tuple[Cloud, Instance]:
         """The cloud that a row's machine lives in, by the settings that it was born with."""
         return self.tools.cloud(Place(cloud=row.cloud, settings=row.place), row.settings), row
+
+    def filled(self, templates: Mapping[str, str]) -> dict[str, str]:
+        """A pool's environment with its secrets. Raises OSError where ours has no such variable."""
+        try:
+            return fill_all(templates, self.tools.environ)
+        except Wrong as error:
+            raise OSError(f"env of the pool: {error}") from error
 
     def work(self, row: Submission) -> tuple[Attempt, Instance, Assignment]:
         """A submission's open attempt, its machine and its orders. Raises KeyError when it has none."""

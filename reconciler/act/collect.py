@@ -11,11 +11,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from reconciler.act.base import Tools, World
 from reconciler.hosts.base import Host, HostRefusedError, UnreachableError
@@ -23,6 +24,7 @@ from reconciler.hosts.extract import MANIFEST
 from reconciler.lifecycle.instance import OFF
 from reconciler.model.assignment import Assignment
 from reconciler.model.job import Cause, Collected, JobReport, JobState
+from reconciler.model.papers import Papers
 from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Done, Failed, Verdict
 from reconciler.workloads.base import Workload
@@ -70,18 +72,21 @@ async def bring_home(row: Submission, world: World) -> Done:
         return Done(job=known.report, verdict=evolve(known.verdict, results=relative)) if known else GONE
     report = await end(host, attempt.id)
     known = await asyncio.to_thread(_home_already, home, attempt.id)
-    verdict = known.verdict if known else await _bring(host, orders, report, tools, home)
+    papers = Papers(submission=row, attempt=attempt)
+    verdict = known.verdict if known else await _bring(host, orders, report, tools, home, papers)
     await asyncio.to_thread(_sweep, tools.results, attempt.id)
     await host.forget(attempt.id)
     return Done(job=report, verdict=evolve(verdict, results=relative))
 
 
-async def _bring(host: Host, orders: Assignment, report: JobReport, tools: Tools, home: Path) -> Verdict:
+async def _bring(
+    host: Host, orders: Assignment, report: JobReport, tools: Tools, home: Path, papers: Papers
+) -> Verdict:
     workload = tools.workload(orders.workload, orders.settings)
     job = workload.job(orders, tools.content / orders.content)
     incoming = await asyncio.to_thread(_incoming, tools.results, orders.attempt)
     collected = await host.collect(job, incoming)
-    return await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home)
+    return await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home, papers)
 
 
 def _incoming(results: Path, attempt_id: str) -> Path:
@@ -97,20 +102,29 @@ def _sweep(results: Path, attempt_id: str) -> None:
 
 
 @frozen
-class _Home:
+class Home:
     """What the manifest of results that are home says."""
 
     report: JobReport
     verdict: Verdict
+    papers: str
 
 
-def _home_already(home: Path, attempt_id: str) -> _Home | None:
+def _home_already(home: Path, attempt_id: str) -> Home | None:
+    known = read_home(home)
+    return known if known is not None and known.report.job == attempt_id else None
+
+
+def read_home(home: Path) -> Home | None:
+    """What the manifest in a folder of results says; None where there is none that can be read."""
     try:
-        manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _of_manifest(json.loads((home / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if manifest.get("attempt") != attempt_id:
-        return None
+
+
+def _of_manifest(manifest: Mapping[str, Any]) -> Home:
+    attempt_id = manifest["attempt"]
     report = JobReport(
         job=attempt_id,
         state=JobState(manifest["state"]),
@@ -120,11 +134,18 @@ def _home_already(home: Path, attempt_id: str) -> _Home | None:
         ended=datetime.fromisoformat(manifest["ended"]) if manifest["ended"] else None,
         peak_memory=manifest["peak_memory_mib"],
     )
-    return _Home(report, Verdict(outcome=manifest["outcome"], message=manifest["message"], scores=manifest["scores"]))
+    verdict = Verdict(outcome=manifest["outcome"], message=manifest["message"], scores=manifest["scores"])
+    return Home(report, verdict, json.dumps(manifest.get("papers", {})))
 
 
 def _settle(
-    workload: Workload, orders: Assignment, report: JobReport, collected: Collected, incoming: Path, home: Path
+    workload: Workload,
+    orders: Assignment,
+    report: JobReport,
+    collected: Collected,
+    incoming: Path,
+    home: Path,
+    papers: Papers,
 ) -> Verdict:
     """Judge what came, write the manifest, and rename the whole into place."""
     verdict = workload.verdict(orders, report, incoming, collected)
@@ -143,6 +164,7 @@ def _settle(
         "scores": dict(verdict.scores),
         "outputs": list(collected.outputs),
         "refused": list(collected.refused),
+        "papers": asdict(papers),
     }
     _write_synced(incoming / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     home.parent.mkdir(parents=True, exist_ok=True)

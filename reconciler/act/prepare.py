@@ -23,7 +23,7 @@ async def prepare(rows: Sequence[Instance], world: World) -> Sequence[Done | Fai
     setup = Job(
         id=setup_job(row),
         command="\n".join(("set -e", *pool.setup)),
-        env=pool.env,
+        env=world.filled(pool.env),
         limit=pool.deadlines.setup,
         runs_in=Folder.HOME,
     )

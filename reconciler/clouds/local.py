@@ -26,6 +26,7 @@ from reconciler.clouds.local_folders import (
 from reconciler.clouds.local_lock import BusyError
 from reconciler.clouds.local_processes import ProcessesLeftError, end_processes
 from reconciler.clouds.local_record import Record
+from reconciler.clouds.local_turns import Turns
 from reconciler.hosts.agent import AgentHost
 from reconciler.hosts.base import Host, UnreachableError
 from reconciler.hosts.local import LocalTransport
@@ -63,8 +64,7 @@ class LocalCloud:
         self._folders = Folders(Path(json.loads(place.settings)["folder"]), clock)
         self._delay = delay
         self._clock = clock
-        self._starting = asyncio.Semaphore(os.cpu_count() or 1)  # more at once would only end later, all of them
-        self._gently = asyncio.Semaphore(COLLECTIONS)
+        self._turns = Turns(starts=os.cpu_count() or 1, collections=COLLECTIONS)
 
     async def listing(self, owner: Owner) -> Listing:
         """Every machine of the controller; what cannot be read makes the listing incomplete, and not smaller."""
@@ -117,9 +117,8 @@ class LocalCloud:
             self._folders.mark(cloud_id),
             boot_id_file=self._folders.boot_id(cloud_id),
         )
-        return AgentHost(
-            _Gate(transport, lambda: self._enter(cloud_id)), confined=True, starting=self._starting, gently=self._gently
-        )
+        gate, turns = _Gate(transport, lambda: self._enter(cloud_id)), self._turns
+        return AgentHost(gate, confined=True, starting=turns.starting, gently=turns.gently)
 
     async def close(self) -> None:
         """There is nothing to let go of."""
@@ -203,6 +202,7 @@ class _Gate:
 
     inner: Transport
     check: Callable[[], None]  # raises UnreachableError
+    host_key: str = ""
 
     async def run(
         self, argv: Sequence[str], *, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = 60.0

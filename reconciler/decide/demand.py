@@ -1,15 +1,17 @@
 """How many machines of each type a pool lacks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from attrs import frozen
 
 from reconciler.decide.case import Case, types_of
+from reconciler.lifecycle.instance import USER_STOP
 from reconciler.model.rows import Instance
 from reconciler.spec.values import Pool
 
 # States in which a machine serves its pool's size, or will without our doing more.
 SERVES = frozenset({"launching", "booting", "preparing", "ready", "starting"})
+ADOPTED = "adopted"  # the type of machines that somebody else bought: they serve who names no type
 
 
 @frozen
@@ -21,11 +23,11 @@ class Need:
     buyable: int  # of these at most so many may be bought; the others are stopped machines to start again
 
 
-def wanted(case: Case, pool: Pool, rows: list[Instance]) -> Iterator[Need]:
+def wanted(case: Case, pool: Pool, rows: list[Instance], has_offer: Callable[[str], bool]) -> Iterator[Need]:
     """The minimum of each type first, then what the queue needs, in the pool's order of types.
 
     Every live row counts against a maximum, also one on its way out: at a fixed size ending comes before buying.
-    Machines with our tag and no row count too.
+    Machines with our tag and no row count too. A type without an offer now leaves its share to the next.
     """
     live = _without_rows(case, pool)
     serving: dict[str, int] = {}
@@ -33,11 +35,13 @@ def wanted(case: Case, pool: Pool, rows: list[Instance]) -> Iterator[Need]:
     for row in rows:
         live[row.type] = live.get(row.type, 0) + 1
         serving[row.type] = serving.get(row.type, 0) + (row.state in SERVES)
-        stopped[row.type] = stopped.get(row.type, 0) + (row.state == "stopped")
-    buyable = {kind: max(0, size.high - live.get(kind, 0)) for kind, size in pool.size.items()}
+        stopped[row.type] = stopped.get(row.type, 0) + (row.state == "stopped" and row.reason != USER_STOP)
+    buyable = {
+        kind: max(0, size.high - live.get(kind, 0)) if has_offer(kind) else 0 for kind, size in pool.size.items()
+    }
     room = {kind: count + stopped.get(kind, 0) for kind, count in buyable.items()}
     plan = {kind: min(room[kind], max(0, size.low - serving.get(kind, 0))) for kind, size in pool.size.items()}
-    free = {kind: (serving.get(kind, 0) + plan[kind]) * pool.slots for kind in pool.size}
+    free = {kind: (serving.get(kind, 0) + plan.get(kind, 0)) * pool.slots for kind in (*pool.size, ADOPTED)}
     for row in rows:
         if row.type in free and row.state in SERVES:
             free[row.type] -= case.slots_taken.get(row.id, 0)
@@ -67,7 +71,7 @@ def _add_demand(case: Case, pool: Pool, free: dict[str, int], plan: dict[str, in
             continue
         allowed = [kind for kind in pool.size if kind in (named or pool.size)]
         missing = count
-        for kind in allowed:
+        for kind in (*allowed, *([] if named else [ADOPTED])):
             used = min(missing, max(0, free[kind]))
             free[kind] -= used
             missing -= used

@@ -18,6 +18,11 @@ def setup_scope(pool: str, spec_hash: str) -> str:
     return f"pool:{pool}:{spec_hash}"
 
 
+def adoption_scope(pool: str, cloud_id: str) -> str:
+    """The scope under which a machine that was taken in is remembered until it is ready."""
+    return f"adopt:{pool}:{cloud_id}"
+
+
 def refused(case: Case, row: Instance, fault: Fault, why: str) -> Replace:
     """Remember that an offer was refused at a place; an earlier refusal makes the hold longer."""
     key = (scope_of(place_of(row)), row.type, row.market, row.zone)
@@ -38,8 +43,8 @@ def never_ready(case: Case, row: Instance, why: str) -> Replace:
 
 def became_ready(case: Case, row: Instance) -> list[Delete]:
     """A machine of this spec is ready: earlier failures are forgiven."""
-    scope = setup_scope(row.pool, row.spec_hash)
-    return [Delete("holds", hold) for hold in case.recorded.holds if hold.scope == scope]
+    scopes = (setup_scope(row.pool, row.spec_hash), adoption_scope(row.pool, row.cloud_id))
+    return [Delete("holds", hold) for hold in case.recorded.holds if hold.scope in scopes]
 
 
 def forget(case: Case, draft: Draft) -> None:

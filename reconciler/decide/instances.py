@@ -18,13 +18,15 @@ from reconciler.decide.moves import can, move_instance, note, strike
 from reconciler.decide.sightings import Sightings, is_over, place_of, sight, vanishing
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.model.change import Replace, Step, Write
-from reconciler.model.job import JobState
+from reconciler.model.job import JobState, Notice, Watch
 from reconciler.model.offer import Fault, Machine, MachineState
 from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Done, Failed, Heard, Silence
 from reconciler.spec.values import Deadlines
 
 SILENT = "silent: "  # begins the last error of a host whose probes fail
+IMPAIRED = "impaired: "  # begins the last error of a machine that its cloud's own checks complain about
+POWERLESS = "may not shut itself down"  # why nobody but us ends it: its watch lacks the right
 SILENCE_COUNT = 5  # failed probes in a row, and as long as the pool's deadline for silence, end a machine
 
 
@@ -158,10 +160,22 @@ def _located(view: View) -> Step | None:
 
 
 def _noticed(view: View) -> Step | None:
-    """The cloud announced that it takes the machine back."""
-    if view.machine is None or not view.machine.evicted or view.row.reason == "evicted":
-        return None
-    return view.step("notice", "evicted", reason="evicted") if can(INSTANCE, view.row.state, "notice") else None
+    """The cloud announced, in its listing or to the machine itself, that it takes the machine back."""
+    row, told = view.row, _told(view)
+    if told is Notice.EVICTION or (view.machine is not None and view.machine.evicted):
+        fits = row.reason != "evicted" and can(INSTANCE, row.state, "notice")
+        return view.step("notice", "evicted", reason="evicted") if fits else None
+    if told is Notice.REBALANCE and row.state == "ready":
+        # It may live for hours yet, so what runs goes on; the same offer would soon say the same.
+        hold = refused(view.case, row, Fault.CAPACITY, "its cloud recommends to rebalance")
+        return view.step("drain", "drained: rebalance", hold, reason="rebalance")
+    return None
+
+
+def _told(view: View) -> Notice:
+    """What its own cloud told the machine, on the boot that we know."""
+    is_this_boot = isinstance(view.host, Heard) and view.host.report.boot_id == view.row.boot_id
+    return view.host.report.notice if is_this_boot and isinstance(view.host, Heard) else Notice.NONE
 
 
 def _host(view: View) -> Step | None:
@@ -171,7 +185,8 @@ def _host(view: View) -> Step | None:
         return None
     boot_id, fresh = host.report.boot_id, host.asked >= row.since
     if fresh and row.state == "booting":
-        return view.step("answered", "its host answers", boot_id=boot_id)
+        key = host.report.host_key or row.host_key
+        return view.step("answered", "its host answers", boot_id=boot_id, host_key=key)
     if fresh and boot_id != row.boot_id and can(INSTANCE, row.state, "rebooted"):
         return view.step("rebooted", "rebooted", boot_id=boot_id, reason=row.reason)
     return _setup(view, host) if row.state == "preparing" else None
@@ -182,7 +197,8 @@ def _setup(view: View, host: Heard) -> Step | None:
     if job is None or not job.over:
         return None
     if job.state is JobState.EXITED and job.exit_code == 0:
-        return view.step("prepared", "prepared", *became_ready(view.case, view.row), reason="")
+        reason = POWERLESS if host.report.watch is Watch.POWERLESS else ""
+        return view.step("prepared", "prepared", *became_ready(view.case, view.row), reason=reason)
     why = f"exit code {job.exit_code}" if job.state is JobState.EXITED else str(job.cause or job.state)
     return view.step("setup_failed", f"setup failed: {why}", never_ready(view.case, view.row, f"setup failed: {why}"),
                      reason="setup failed", last_error=f"setup: {why}")  # fmt: skip
@@ -214,6 +230,17 @@ def _overdue(view: View) -> Step | None:
     return view.step("overdue", reason, *hold, reason=reason)
 
 
+def _impaired(view: View) -> Step | None:
+    """The cloud's own checks of it fail, or do so no more: shown, and left to silence to act on."""
+    row, machine = view.row, view.machine
+    if machine is None or (row.last_error and not row.last_error.startswith(IMPAIRED)):
+        return None
+    says = f"{IMPAIRED}{machine.impaired}" if machine.impaired else ""
+    if says == row.last_error:
+        return None
+    return Step((note("instances", row, last_error=says),), f"{row.id}: {says or 'is not impaired any more'}")
+
+
 def setup_job(row: Instance) -> str:
     """The agent's name for an instance's setup; the same setup is never run twice on one machine."""
     return f"setup-{row.id}-{row.spec_hash}"
@@ -231,4 +258,5 @@ RULES: tuple[Callable[[View], Step | None], ...] = (
     _host,
     _silent,
     _overdue,
+    _impaired,
 )

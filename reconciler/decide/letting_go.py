@@ -6,6 +6,7 @@ from collections import Counter
 from reconciler.decide.case import Case, Draft, types_of
 from reconciler.decide.demand import SERVES
 from reconciler.decide.moves import move_instance
+from reconciler.lifecycle.instance import USER_STOP
 from reconciler.model.change import Step
 from reconciler.model.offer import Market
 from reconciler.model.rows import Instance
@@ -24,10 +25,13 @@ def let_go(case: Case, draft: Draft, name: str, rows: list[Instance]) -> None:
             _drain(case, draft, rows, "no such pool")
         _finish_draining(case, draft, None, rows)
         return
+    bought = [row for row in rows if not row.adopted]
     _keep(case, draft, wish.pool, wish.spec_hash, rows)
-    _shrink(case, draft, wish.pool, rows)
-    _replace_drifted(case, draft, wish.spec_hash, rows)
-    _end_idle(case, draft, wish.pool, rows)
+    _shrink(case, draft, wish.pool, bought)
+    _replace_drifted(case, draft, wish.spec_hash, bought)
+    _end_idle(case, draft, wish.pool, bought)
+    given_back = [row for row in rows if row.adopted and row.cloud_id not in wish.pool.adopt]
+    _drain(case, draft, given_back, "not adopted")
     _finish_draining(case, draft, wish.pool, rows)
 
 
@@ -46,6 +50,8 @@ def _keep(case: Case, draft: Draft, pool: Pool, spec_hash: str, rows: list[Insta
             continue
         fits = serving[row.type] < pool.size.get(row.type, NONE).high
         lapsed = row.reason in ("no such pool", "size") or (row.reason == "drift" and row.spec_hash == spec_hash)
+        if row.adopted:
+            fits, lapsed = row.cloud_id in pool.adopt, row.reason in ("no such pool", "not adopted")
         if fits and lapsed and row.id in case.occupied:
             step = Step((move_instance(case, row, "keep", reason=""),), f"{row.id}: kept after all")
             draft.add(step, ("instances", row.id))
@@ -86,7 +92,8 @@ def _end_idle(case: Case, draft: Draft, pool: Pool, rows: list[Instance]) -> Non
         for row in sorted(rows, key=lambda row: (-row.born, row.id)):
             if row.type != kind or row.id in case.occupied or not draft.is_free("instances", row.id):
                 continue
-            if row.state == "stopped" or (row.state == "ready" and spare > 0):
+            stopped = row.state == "stopped" and row.reason != USER_STOP
+            if stopped or (row.state == "ready" and spare > 0):
                 spare -= _end_if_idle(case, draft, pool.idle, row, at_once=at_once)
 
 
@@ -115,6 +122,6 @@ def _finish_draining(case: Case, draft: Draft, pool: Pool | None, rows: list[Ins
     """A draining machine with nothing on it goes."""
     for row in rows:
         if row.state == "draining" and row.id not in case.occupied and draft.is_free("instances", row.id):
-            kept = pool is not None and pool.idle.stop is not None and row.reason == "idle"
+            kept = row.reason == USER_STOP or (pool is not None and pool.idle.stop is not None and row.reason == "idle")
             move = move_instance(case, row, "drained", stop_first=kept, reason=row.reason)
             draft.add(Step((move,), f"{row.id}: nothing is on it"), ("instances", row.id))

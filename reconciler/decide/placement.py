@@ -8,11 +8,13 @@ from attrs import define
 
 from reconciler.decide.case import Case, Desired, Draft, slots_taken, types_of
 from reconciler.decide.moves import move_submission
+from reconciler.decide.telling import tell
 from reconciler.model.assignment import Assignment
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.rows import Attempt, Instance, Submission
 from reconciler.model.snapshot import Heard, Recorded, Silence
 from reconciler.spec.canonical import settings_to_json
+from reconciler.spec.sinks import PLACED
 from reconciler.spec.values import Pool
 
 
@@ -152,6 +154,7 @@ def _place(case: Case, row: Submission, slots: Slots, pool: Pool) -> Step:
             *slots.guards(),
             move_submission(case, row, "place", attempt_id=attempt_id, attempts=number, reason="", message=""),
             Insert(table="attempts", row=attempt),
+            *tell(case, row, attempt_id, PLACED),
         ),
         f"{row.label}: placed on {slots.instance.id}",
     )
@@ -166,7 +169,8 @@ def _assignment(row: Submission, attempt_id: str, pool: Pool) -> Assignment:
         workload=pool.workload.kind,
         settings=settings_to_json(pool.workload),
         limit=pool.deadlines.run if row.limit is None else row.limit,
-        env={**pool.env, **json.loads(row.env)},
+        env=json.loads(row.env),
+        templates=dict(pool.env),
         max_bytes=pool.outputs.bytes,
         max_files=pool.outputs.files,
     )

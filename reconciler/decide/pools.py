@@ -2,33 +2,21 @@
 
 from functools import partial
 
-from attrs import frozen
-
+from reconciler.decide.adopting import Buying, adopt
 from reconciler.decide.case import Case, Draft
-from reconciler.decide.demand import Need, wanted
+from reconciler.decide.demand import wanted
 from reconciler.decide.holds import setup_scope
 from reconciler.decide.letting_go import let_go
 from reconciler.decide.moves import move_instance
 from reconciler.decide.sightings import scope_of
-from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.instance import INSTANCE, USER_STOP
 from reconciler.model.change import Insert, Step, Update
-from reconciler.model.offer import LaunchRequest, Offer, Place
-from reconciler.model.rows import Instance, Launch, PoolRow
+from reconciler.model.offer import LaunchRequest, Offer
+from reconciler.model.rows import Instance, Launch
 from reconciler.model.tags import CONTROLLER, DATABASE, POOL, SPEC, TOKEN
-from reconciler.spec.places import cloud_settings, place
-from reconciler.spec.values import Pool
+from reconciler.spec.places import cloud_settings, place, zones
 
 MOST_IN_A_LAUNCH = 50  # machines asked for by one token
-
-
-@frozen
-class Buying:
-    """What a launch of one pool is made of."""
-
-    row: PoolRow
-    pool: Pool
-    spec_hash: str
-    place: Place
 
 
 def pools(case: Case, draft: Draft) -> None:
@@ -48,32 +36,36 @@ def _size(case: Case, draft: Draft, name: str, rows: list[Instance]) -> None:
     if wish and pool_row and draft.is_free("pools", name):
         buying = Buying(pool_row, wish.pool, wish.spec_hash, place(wish.pool, case.desired.config))
         if buying.place not in draft.halted:
-            _grow(case, draft, buying, rows)
+            version = adopt(case, draft, buying, rows)
+            _grow(case, draft, buying, rows, version)
 
 
-def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance]) -> None:
+def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance], version: int) -> None:
     """Start stopped machines, then buy what is still missing: one launch for each offering."""
     if _held(case, setup_scope(buying.row.name, buying.spec_hash), Offer(type="")):
         return
-    version = buying.row.version
-    for need in wanted(case, buying.pool, rows):
+    offers = {kind: _offer(case, buying, kind) for kind in buying.pool.size}
+    for need in wanted(case, buying.pool, rows, lambda kind: offers[kind] is not None):
         missing = need.count
-        for row in rows:
-            if missing and row.state == "stopped" and row.type == need.type and draft.is_free("instances", row.id):
+        stopped = [row for row in rows if row.state == "stopped" and row.reason != USER_STOP and row.type == need.type]
+        for row in stopped:
+            if missing and draft.is_free("instances", row.id):
                 start = move_instance(case, row, "start", reason="")
                 draft.add(Step((start,), f"{row.id}: started again"), ("instances", row.id))
                 missing -= 1
-        offer = _offer(case, buying, need)
+        offer = offers[need.type]
         count = min(missing, need.buyable, MOST_IN_A_LAUNCH)
         if offer and count > 0:
             draft.add(_launch(case, buying, offer, count, version), ("pools", buying.row.name))
             version += 1
 
 
-def _offer(case: Case, buying: Buying, need: Need) -> Offer | None:
-    """The first market, in the pool's order, in which this type is not held back."""
+def _offer(case: Case, buying: Buying, kind: str) -> Offer | None:
+    """The first market, in the pool's order, and in it the first zone in which this type is not held back."""
     scope = scope_of(buying.place)
-    offers = (Offer(type=need.type, market=market) for market in buying.pool.market)
+    offers = (
+        Offer(type=kind, market=market, zone=zone) for market in buying.pool.market for zone in zones(buying.pool)
+    )
     return next((offer for offer in offers if not _held(case, scope, offer)), None)
 
 

@@ -24,6 +24,7 @@ from reconciler.model.job import JobReport
 from reconciler.model.offer import Fault
 from reconciler.model.rows import Attempt, Instance, Outcome, Submission
 from reconciler.model.snapshot import Done, Failed, Verdict
+from reconciler.spec.sinks import CANCELLED, OVER, REQUEUED
 from reconciler.spec.values import Deadlines, Retries
 
 
@@ -74,7 +75,8 @@ def submissions(case: Case, draft: Draft) -> None:
         draft.decide("submissions", row.id, partial(_next, case, draft, row, attempt))
     for row in case.recorded.wishes:
         cancel = move_submission(case, row, "cancel", reason=Outcome.CANCELLED)
-        draft.add(Step((cancel,), f"{row.label}: cancelled"), ("submissions", row.id))
+        told = tell(case, row, "", CANCELLED)
+        draft.add(Step((cancel, *told), f"{row.label}: cancelled"), ("submissions", row.id))
 
 
 def _next(case: Case, draft: Draft, row: Submission, attempt: Attempt) -> Step | None:
@@ -157,7 +159,8 @@ def _seen(view: View) -> Step | None:
 
 def _reported(view: View, job: JobReport) -> Step | None:
     if job.over:
-        return view.step("over", "is over", of_report(job))
+        over = view.step("over", "is over", of_report(job))
+        return Step((*over.writes, *tell(view.case, view.row, view.attempt.id, OVER)), over.why)
     if view.row.state != "staging":
         return None
     started = view.step("started", "runs")
@@ -239,7 +242,7 @@ def close(
     if verdict:
         sets |= {"scores": json.dumps(dict(verdict.scores), sort_keys=True), "results": verdict.results}
     closed = Update(table="attempts", id=view.attempt.id, version=None, sets=sets)
-    told = tell(case, row, view.attempt.id, move.target) if move.target in ("succeeded", "failed") else ()
+    told = tell(case, row, view.attempt.id, REQUEUED if move.target == "queued" else move.target)
     return Step((move, closed, *told), f"{row.label}: {outcome}")
 
 

@@ -8,7 +8,7 @@ from reconciler.model.change import Insert, Step
 from reconciler.model.rows import Delivery, Submission
 from reconciler.model.snapshot import Failed
 from reconciler.spec.sinks import names
-from reconciler.spec.values import Config, Deadlines, Event
+from reconciler.spec.values import Config, Deadlines
 
 
 def births(
@@ -26,7 +26,7 @@ def births(
                 not_before=0.0, last_error="", claim_by=by, claim_until=until,
             ),
         )
-        for sink in names(config, Event(event), row.pool)
+        for sink in names(config, event, row.source)
     )  # fmt: skip
 
 

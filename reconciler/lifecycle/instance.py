@@ -7,6 +7,9 @@ from attrs import define
 
 from reconciler.lifecycle.table import Edge, Ignored, Kind, Lifecycle, State, edges
 
+BY_USER = "user"  # the reason of an instance that the user wants ended now, whoever bought it
+USER_STOP = "stopped by user"  # the reason of one that stays stopped until the user starts it
+
 
 @define
 class InstanceFacts:

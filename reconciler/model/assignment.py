@@ -17,7 +17,8 @@ class Assignment:
     workload: str  # the registry's name
     settings: str  # the workload's own settings, canonical JSON
     limit: float  # seconds
-    env: Mapping[str, str] = field(factory=dict)
+    env: Mapping[str, str] = field(factory=dict)  # the submission's own, over the pool's
+    templates: Mapping[str, str] = field(factory=dict)  # the pool's, with ${NAME} where a value may be secret
     max_bytes: int
     max_files: int
 

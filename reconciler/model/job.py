@@ -32,9 +32,12 @@ class Job:
     env: Mapping[str, str] = field(factory=dict)
     limit: float | None = None  # seconds; the host itself ends the job after that
     folder: Path | None = None  # uploaded as the job's work folder
+    checkpoint: str = ""  # a folder within it that outlives the attempt; empty: none
+    resume: Path | None = None  # what an earlier attempt left there, uploaded over the work folder's own
     runs_in: Folder = Folder.WORK
     outputs: tuple[str, ...] = ()  # globs relative to the work folder; ** crosses folders
     output_limits: OutputLimits = OutputLimits()
+    papers: str = ""  # kept beside the job for whoever asks: the host makes nothing of them
 
 
 class JobState(StrEnum):

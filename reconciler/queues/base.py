@@ -16,6 +16,7 @@ class Entry:
     content: str  # its folder in the store by content; empty where it is not valid
     options: SubmissionOptions
     problem: str = ""  # why it can never run
+    renewed: bool = False  # the queue asks for it, also where an earlier one of the same content has ended
 
 
 @frozen(kw_only=True)
@@ -27,6 +28,7 @@ class Reading:
     good: bool = True
     error: str = ""
     unsettled: frozenset[str] = frozenset()  # keys of what is still being written: there, and to be looked at soon
+    missing_ends: bool = False  # what is gone from it is cancelled wherever it stands, and not only while it waits
 
 
 class Queue(Protocol):

@@ -1,8 +1,9 @@
 """What a reading of a queue means for what is recorded. Pure.
 
 A changed folder is a new submission: it takes the place of one that still waits, and waits itself for one that runs.
-A folder that is gone in two good readings withdraws one that waits, and nothing else; one that comes back is taken.
-What has ended otherwise is not taken again unless it changed. A bad reading means nothing.
+A folder that is gone in two good readings withdraws one that waits, and nothing else, unless its queue says so; one
+that comes back is taken. What has ended otherwise is not taken again unless it changed, or its queue asks for it anew.
+A bad reading means nothing.
 """
 
 from collections.abc import Mapping
@@ -53,7 +54,22 @@ class Present:
     submission: Submission
 
 
-Intention = Take | Supersede | Withdraw | Absent | Present
+@frozen
+class Renew:
+    """One that has ended, and that its queue asks for again."""
+
+    submission: Submission
+    entry: Entry
+
+
+@frozen
+class End:
+    """One that has begun, and whose queue does not want it any more."""
+
+    submission: Submission
+
+
+Intention = Take | Supersede | Withdraw | Absent | Present | Renew | End
 
 
 def intake(reading: Reading, latest: Mapping[str, Submission]) -> tuple[Intention, ...]:
@@ -67,13 +83,23 @@ def intake(reading: Reading, latest: Mapping[str, Submission]) -> tuple[Intentio
             wanted.append(Take(entry))
         elif not _same(known, entry):
             wanted += _changed(known, entry)
+        elif entry.renewed and SUBMISSION.is_final(known.state):
+            wanted.append(Renew(known, entry))
         elif known.absences and not SUBMISSION.is_final(known.state):
             wanted.append(Present(known))
     there = {entry.key for entry in reading.entries} | reading.unsettled
     for key, row in latest.items():
-        if row.state == SUBMISSION.initial and key not in there:
-            wanted.append(Withdraw(row) if row.absences + 1 >= ABSENCES else Absent(row))
+        if key not in there and not SUBMISSION.is_final(row.state):
+            wanted += _missing(row, reading)
     return tuple(wanted)
+
+
+def _missing(row: Submission, reading: Reading) -> list[Intention]:
+    if row.state != SUBMISSION.initial and (not reading.missing_ends or row.cancel_wanted):
+        return []
+    if row.absences + 1 < ABSENCES:
+        return [Absent(row)]
+    return [Withdraw(row) if row.state == SUBMISSION.initial else End(row)]
 
 
 def _changed(known: Submission, entry: Entry) -> list[Intention]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 
 import attrs
 
-from reconciler.spec.forms import Aside, bare, keys_of, mark
+from reconciler.spec.forms import Aside, Content, bare, keys_of, mark
 from reconciler.spec.options import KINDS, Kinds
 from reconciler.spec.values import Choice, Pool, Size
 
@@ -68,9 +68,11 @@ def spec_hash(pool: Pool, *, hash_content: Callable[[Path], str] | None = None) 
     hash_content = hash_content or content_hash
     options: Any = type(pool.cloud.settings)
     settings = _plain(pool.cloud.settings)
-    lasting = {
-        key.field: settings[key.field] for key in keys_of(options).values() if mark(key.annotation, Aside) is None
-    }
+    keys = [key for key in keys_of(options).values() if mark(key.annotation, Aside) is None]
+    lasting = {key.field: settings[key.field] for key in keys}
+    for key in keys:
+        if settings[key.field] is not None and mark(key.annotation, Content) is not None:
+            lasting[key.field] = hash_content(Path(settings[key.field]))
     files = sorted([target, hash_content(here)] for here, target in pool.files.items())
     parts = {"cloud": pool.cloud.kind, "settings": lasting, "setup": pool.setup, "files": files}
     return hashlib.sha256(to_json(parts).encode()).hexdigest()[:12]

@@ -26,6 +26,11 @@ def fill(text: str, environ: Mapping[str, str]) -> str:
     return Filled(whole, text) if filled else whole
 
 
+def fill_all(templates: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Every variable's value, as plain text. Raises Wrong for what cannot be filled."""
+    return {name: str.__str__(fill(template, environ)) for name, template in templates.items()}
+
+
 def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     name = match[1]
     if not match[0].endswith("}") or not _NAME.fullmatch(name):

@@ -4,12 +4,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from reconciler.spec.errors import Wrong, shown
+from reconciler.spec.errors import Filled, Wrong, shown
 from reconciler.spec.scalars import VARIABLE_PATTERN, clean, text
 
 RESERVED = "RECONCILER_"  # ours, in every job's environment
 _BRACKETS = re.compile(r"\[(!?.[^\]]*)\]")
 _RANGES = re.compile(r"(.)-(.)")
+SECRET_PATTERN = rf"\$\{{{VARIABLE_PATTERN}\}}"
+URL_PATTERN = r"https?://[^\s/@?#]+(/[^\s@?#]*)?"
+LOGIN_PATTERN = r"([A-Za-z0-9_][A-Za-z0-9_.-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
+TAG_PATTERN = r"(?!aws:|reconciler:)[\w .:/=+@-]{1,128}"  # what EC2 takes, without the prefixes that are not free
+_LONGEST_TAG = 256
 _DATABASES = "write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 
 
@@ -29,6 +34,14 @@ def machine_path(value: object) -> str:
         raise Wrong(f"{shown(value)} is not a path on a machine", "begin with ~/ for the machine's home, or with /")
     if ".." in PurePosixPath(said).parts:
         raise Wrong(f"{shown(value)} leads upwards", "write the path without ..")
+    return said
+
+
+def folder(value: object) -> str:
+    """A folder below the submission's own, by its name alone."""
+    said = glob(value).removesuffix("/")
+    if any(sign in said for sign in "*?["):
+        raise Wrong(f"{shown(value)} is a pattern", "name one folder, such as checkpoint")
     return said
 
 
@@ -59,6 +72,62 @@ def variable(value: object) -> str:
 def variable_value(value: object) -> str:
     """What a variable is set to. It may be empty."""
     return clean(value) if isinstance(value, str) else text(value)
+
+
+def template(value: object) -> str:
+    """What a variable is set to, as the file writes it: what it takes from the environment may be secret."""
+    said = variable_value(value)
+    return value.written if isinstance(value, Filled) else said.replace("${", "$${")
+
+
+def words(value: object) -> tuple[str, ...]:
+    """One text, or a list of them, each once."""
+    items = tuple(text(each) for each in value) if isinstance(value, list) else (text(value),)
+    if not items or len(set(items)) < len(items):
+        raise Wrong("the list is empty, or names one twice", "name each once, or leave the key out")
+    return items
+
+
+def secret(value: object) -> str:
+    """A reference to the environment, as it is written. A value is never quoted, and never kept."""
+    if not isinstance(value, Filled) or not re.fullmatch(SECRET_PATTERN, value.written, re.ASCII):
+        raise Wrong("a secret does not belong in a file", "write ${NAME} and export NAME")
+    if not value.strip():
+        raise Wrong(f"{value.written} is empty", "export it with a value")
+    return value.written
+
+
+def url(value: object) -> str:
+    """The address of a service, without a user in it."""
+    said = text(value)
+    if not re.fullmatch(URL_PATTERN, said):
+        raise Wrong("not the address of a service", "write http://HOST:PORT or https://HOST")
+    return said
+
+
+def login(value: object) -> str:
+    """Where to log in on the way: [user@]host[:port]."""
+    said = text(value)
+    if not re.fullmatch(LOGIN_PATTERN, said, re.ASCII):
+        raise Wrong(f"{shown(value)} is not a host to log in to", "write [user@]host[:port]")
+    return said
+
+
+def tag(value: object) -> str:
+    """The name of a tag that is the user's own."""
+    said = text(value)
+    if not re.fullmatch(TAG_PATTERN, said):
+        hint = "use at most 128 letters, digits, spaces and _.:/=+-@, and neither aws: nor reconciler: in front"
+        raise Wrong(f"{shown(value)} cannot be the name of a tag", hint)
+    return said
+
+
+def tag_value(value: object) -> str:
+    """What a tag says. It may be empty."""
+    said = clean(value) if isinstance(value, str) else text(value)
+    if len(said) > _LONGEST_TAG:
+        raise Wrong("the tag's value is too long", f"write {_LONGEST_TAG} characters at most")
+    return said
 
 
 def database(value: object) -> str:

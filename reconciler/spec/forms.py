@@ -32,10 +32,20 @@ class Form(StrEnum):
     COMMAND = "command"  # a POSIX sh script
     VARIABLE = "variable"  # the name of an environment variable
     VALUE = "value"  # what it is set to; may be empty
+    TEMPLATE = "template"  # the same, kept as the file writes it: ${NAME} is looked up when a job starts
     GLOB = "glob"  # a file pattern that stays inside its folder
+    FOLDER = "folder"  # one below the submission's own
     MACHINE_PATH = "path on the machine"  # ~/x or /x
     FILES = "files"  # paths here → paths on the machine, each its own
     SIZES = "sizes"  # instance type → how many, of one type at least
+    WORDS = "words"  # one text, or a list of them
+    SECRET = "secret"  # noqa: S105 (a form's name)  exactly ${NAME}: the value stays in the environment
+    PRICE = "price"  # US dollars an hour
+    URL = "url"  # http:// or https://
+    LOGIN = "login"  # [user@]host[:port]
+    ADDRESS = "address"  # public or private
+    TAG = "tag"  # the name of a tag on a machine that is not ours
+    TAG_VALUE = "value of a tag"  # may be empty
     CLOUD = "cloud"  # one of the registered clouds
     WORKLOAD = "workload"  # one of the registered workloads
 
@@ -58,6 +68,11 @@ class Spelling:
 @frozen
 class Aside:
     """A cloud setting that does not make a machine what it is: changing it is no drift."""
+
+
+@frozen
+class Content:
+    """A file of this computer that makes a machine what it is by what it says, wherever it lies. It must exist."""
 
 
 @frozen

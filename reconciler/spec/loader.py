@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from reconciler.model.offer import Market
 from reconciler.spec.errors import Problem, SpecError, shown
 from reconciler.spec.fields import anchored, anchored_database
+from reconciler.spec.forms import Content, keys_of, mark
 from reconciler.spec.options import KINDS, Kinds
 from reconciler.spec.plain import Plain
 from reconciler.spec.structure import Findings, structure
@@ -54,9 +56,24 @@ def load_pool(path: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str] = 
         for key, here in zip(plain.value.get("files", ()), pool.files, strict=True)
         if not os.path.lexists(here)
     ]
+    problems += _missing_contents(pool, plain)
+    if pool.idle.stop is not None and Market.SPOT in pool.market:
+        what, hint = "a spot machine cannot be stopped", "write one time, such as 10m, or market: on-demand"
+        problems.append(plain.problem(("idle",), what, hint))
     if problems:
         raise SpecError(problems)
     return pool
+
+
+def _missing_contents(pool: Pool, plain: Plain) -> Iterable[Problem]:
+    """Files of the cloud's settings that are not there: what they say is part of what a machine is."""
+    settings: Any = pool.cloud.settings
+    options: Any = type(settings)
+    for key in keys_of(options).values():
+        file = getattr(settings, key.field)
+        if mark(key.annotation, Content) and file is not None and not file.is_file():
+            path = ("cloud", pool.cloud.kind, key.name)
+            yield plain.problem(path, f"there is no file {shown(str(file))}", "check the path")
 
 
 def load_submission(path: Path, *, environ: Mapping[str, str] | None = None) -> SubmissionOptions:

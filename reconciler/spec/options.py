@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-from attrs import frozen
+from attrs import field, frozen
 
-from reconciler.spec.forms import Aside, Form, Range
+from reconciler.spec.forms import Aside, Content, Form, Range
 
 
 @frozen(kw_only=True)
@@ -26,6 +26,68 @@ class LocalCloud:
 
 
 @frozen(kw_only=True)
+class Ec2Cloud:
+    """Machines of Amazon EC2, in one region of one account. Types in `size` are instance types."""
+
+    region: Annotated[str, "the AWS region, such as eu-west-1"]
+    profile: Annotated[str | None, "a profile of ~/.aws; without it and without keys, boto3's own chain decides"] = None
+    access_key_id: Annotated[str | None, Form.SECRET, Aside(), "${NAME}: the variable that holds it"] = None
+    secret_access_key: Annotated[str | None, Form.SECRET, Aside(), "${NAME}: the variable that holds it"] = None
+    session_token: Annotated[str | None, Form.SECRET, Aside(), "${NAME}: the variable that holds it"] = None
+    endpoint_url: Annotated[str | None, Form.URL, "another service than AWS; without it, AWS_ENDPOINT_URL"] = None
+    image: Annotated[str | None, "ami-…, or a name: the newest image whose name begins with it"] = None
+    owners: Annotated[tuple[str, ...], Form.WORDS, "whose images a name may find: self, amazon, account ids"] = (
+        "self",
+    )
+    key_name: Annotated[str | None, "the key pair, as EC2 calls it"] = None
+    key_path: Annotated[Path | None, Aside(), "its private key on this computer; without it, those of ~/.ssh"] = None
+    user: Annotated[str, "who logs in"] = "ubuntu"
+    port: Annotated[int, Range(1, 65535), Aside(), "where sshd listens"] = 22
+    address: Annotated[
+        str, Form.ADDRESS, Aside(), "where machines answer: public (private for one that has none) or private"
+    ] = "public"
+    via: Annotated[str | None, Form.LOGIN, Aside(), "a bastion on the way: [user@]host[:port]"] = None
+    known_hosts: Annotated[
+        Path | None, Aside(), "host keys that you know; without it, the console's or the first seen"
+    ] = None
+    security_group: Annotated[tuple[str, ...], Form.WORDS, "security groups, by name or id"] = ()
+    subnets: Annotated[tuple[str, ...], Form.WORDS, Aside(), "subnets, tried in turn"] = ()
+    zones: Annotated[tuple[str, ...], Form.WORDS, Aside(), "availability zones, tried in turn"] = ()
+    instance_profile: Annotated[str | None, "the machines' IAM instance profile, by name or ARN"] = None
+    volume_size: Annotated[int | None, Range(1, 65536), "GiB of the root disk; without it, the image's"] = None
+    volume_type: Annotated[str | None, "such as gp3; without it, the image's"] = None
+    user_data: Annotated[Path | None, Content(), "a script or cloud-config for the first boot, beside our own"] = None
+    tags: Annotated[
+        Mapping[Annotated[str, Form.TAG], Annotated[str, Form.TAG_VALUE]], Aside(), "tags for machines and disks"
+    ] = field(factory=dict)
+    max_price: Annotated[float | None, Form.PRICE, Aside(), "spot: US dollars an hour at most"] = None
+    launch_specification: Annotated[
+        Path | None, Content(), "a JSON file of RunInstances' own keys; the keys here go over it"
+    ] = None
+    lease: Annotated[float, Form.DURATION, Aside(), "a machine that nobody cares for ends itself after this"] = 3600.0
+    keep_results: Annotated[
+        float, Form.DURATION, Aside(), "with results that nobody brought home it waits for so long first"
+    ] = 86400.0
+    prices: Annotated[
+        Mapping[Annotated[str, Form.TYPE], Annotated[float, Form.PRICE]],
+        Aside(),
+        "instance type: US dollars an hour; without it, AWS is asked",
+    ] = field(factory=dict)
+    metadata: Annotated[str, Form.URL, Aside(), "where a machine learns of its interruption"] = "http://169.254.169.254"
+
+
+@frozen(kw_only=True)
+class SshCloud:
+    """Machines that are simply there, reached by ssh. Types in `size` are free names."""
+
+    machines: Annotated[tuple[Annotated[str, Form.LOGIN], ...], Aside(), "which machines: [user@]host[:port] each"]
+    user: Annotated[str | None, Aside(), "who logs in; without it, your own name here"] = None
+    key_path: Annotated[Path | None, Aside(), "the private key on this computer; without it, those of ~/.ssh"] = None
+    via: Annotated[str | None, Form.LOGIN, Aside(), "a bastion on the way: [user@]host[:port]"] = None
+    known_hosts: Annotated[Path | None, Aside(), "host keys that you know; without it, the first seen"] = None
+
+
+@frozen(kw_only=True)
 class Script:
     """A command, run in the submission's own folder."""
 
@@ -33,6 +95,9 @@ class Script:
     outputs: Annotated[
         tuple[Annotated[str, Form.GLOB], ...], "files that come home, by pattern; ** crosses folders"
     ] = ()
+    checkpoint: Annotated[
+        str | None, Form.FOLDER, "a folder of the submission's; it comes home too, and goes along with the next attempt"
+    ] = None
 
 
 @frozen(kw_only=True)
@@ -45,7 +110,7 @@ class Ramp:
     data: Annotated[str | None, Form.MACHINE_PATH, "the data's folder on the machine; without it, the kit's"] = None
 
 
-CLOUDS: Mapping[str, type] = MappingProxyType({"local": LocalCloud})
+CLOUDS: Mapping[str, type] = MappingProxyType({"local": LocalCloud, "ec2": Ec2Cloud, "ssh": SshCloud})
 WORKLOADS: Mapping[str, type] = MappingProxyType({"script": Script, "ramp": Ramp})
 
 

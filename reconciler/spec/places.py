@@ -12,7 +12,23 @@ from reconciler.spec.options import LocalCloud
 from reconciler.spec.values import Config, Pool
 
 # What tells one place of a cloud from another. Everything else may differ between machines of one place.
-TELLING: Mapping[str, tuple[str, ...]] = MappingProxyType({"local": ("folder",)})
+TELLING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "local": ("folder",),
+        # Keys as ${NAME}: what they stand for is in the environment alone.
+        "ec2": ("region", "profile", "access_key_id", "secret_access_key", "session_token", "endpoint_url"),
+        "ssh": ("machines", "user", "key_path", "via", "known_hosts"),
+    }
+)
+
+# Where in its settings a cloud says between which zones an offer may choose; the first list that is not empty counts.
+ZONES: Mapping[str, tuple[str, ...]] = MappingProxyType({"ec2": ("subnets", "zones")})
+
+
+def zones(pool: Pool) -> tuple[str, ...]:
+    """What `Offer.zone` may be, in the pool's order: only "wherever the cloud likes" where the pool names none."""
+    lists: list[tuple[str, ...]] = [getattr(pool.cloud.settings, key) for key in ZONES.get(pool.cloud.kind, ())]
+    return next(filter(None, lists), ("",))
 
 
 def cloud_settings(pool: Pool, config: Config) -> str:

@@ -11,6 +11,7 @@ _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _LONGEST = 1000 * 86400  # seconds; also keeps every sum with a date within what dates can be
 _MOST_MACHINES = 100_000
 _MOST_TRIES = 1_000_000
+HIGHEST_PRICE = 10_000  # US dollars an hour; the dearest machines cost some hundreds
 _SIZE_HINT = "write N for exactly N, or MIN..MAX such as 0..8"
 
 DURATION_PATTERN = r"[0-9]{1,9}(\.[0-9]{1,6})?[smhd]"
@@ -18,6 +19,7 @@ BYTES_PATTERN = r"[0-9]{1,9}(\.[0-9]{1,6})?(B|KiB|MiB|GiB|TiB)"
 SIZE_PATTERN = r"[0-9]{1,6}\.\.[0-9]{1,6}"
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
 TYPE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+PRICE_PATTERN = r"[0-9]{1,4}(\.[0-9]{1,9})?"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -175,6 +177,23 @@ def name(value: object) -> str:
 def instance_type(value: object) -> str:
     """The name of an instance type."""
     return _matching(value, TYPE_PATTERN, "an instance type", "write a name such as c6i.xlarge")
+
+
+def price(value: object) -> float:
+    """US dollars an hour."""
+    number = _from_environment(value)
+    if isinstance(number, str) and isinstance(value, Filled) and re.fullmatch(PRICE_PATTERN, number, re.ASCII):
+        number = float(number)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise Wrong(f"{shown(value)} is not a price", "write US dollars an hour, such as 0.12")
+    if not 0 < number < HIGHEST_PRICE:
+        raise Wrong(f"{shown(value)} is not what a machine costs", "write US dollars an hour, such as 0.12")
+    return float(number)
+
+
+def address(value: object) -> str:
+    """Which of a machine's addresses is meant."""
+    return one_of(value, ("public", "private"))
 
 
 def _matching(value: object, pattern: str, kind: str, hint: str) -> str:

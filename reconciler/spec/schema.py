@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 
 import attrs
 
-from reconciler.spec import scalars, written
+from reconciler.spec import fields, scalars, written
 from reconciler.spec.fields import RESERVED
 from reconciler.spec.forms import Form, Key, Range, bare, keys_of, mark
 from reconciler.spec.options import KINDS, Kinds
@@ -57,7 +57,23 @@ _FORMS: Mapping[Form, Schema] = MappingProxyType(
         Form.COMMAND: _TEXT,
         Form.VARIABLE: _pattern(f"(?!{RESERVED}){scalars.VARIABLE_PATTERN}"),
         Form.VALUE: {"type": "string"},
+        Form.TEMPLATE: {"type": "string"},
+        Form.FOLDER: {
+            "type": "string",
+            "pattern": r"^(?![/~])(?!(.*/)?\.\.(/|$))[^*?\[]+$",
+            "examples": ["checkpoint"],
+        },
         Form.GLOB: {"type": "string", "pattern": r"^(?![/~])(?!(.*/)?\.\.(/|$))", "examples": ["out/**"]},
+        Form.WORDS: {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True}]},
+        Form.SECRET: {"type": "string", "pattern": f"^{fields.SECRET_PATTERN}$", "examples": ["${AWS_SECRET}"]},
+        Form.PRICE: {
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": scalars.HIGHEST_PRICE}, _FILLED]
+        },
+        Form.URL: _pattern(fields.URL_PATTERN),
+        Form.LOGIN: _pattern(fields.LOGIN_PATTERN, examples=["ubuntu@bastion.example:22"]),
+        Form.ADDRESS: {"anyOf": [{"enum": ["public", "private"]}, _FILLED]},
+        Form.TAG: _pattern(fields.TAG_PATTERN),
+        Form.TAG_VALUE: {"type": "string", "maxLength": 256},
         Form.MACHINE_PATH: _pattern(r"(~/|/)(?!(.*/)?\.\.(/|$)).*", examples=["~/kit"]),
     }
 )

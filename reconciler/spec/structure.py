@@ -30,8 +30,18 @@ FORMS: Mapping[Form, Parse] = MappingProxyType(
         Form.COMMAND: scalars.text,
         Form.VARIABLE: fields.variable,
         Form.VALUE: fields.variable_value,
+        Form.TEMPLATE: fields.template,
         Form.GLOB: fields.glob,
+        Form.FOLDER: fields.folder,
         Form.MACHINE_PATH: fields.machine_path,
+        Form.WORDS: fields.words,
+        Form.SECRET: fields.secret,
+        Form.PRICE: scalars.price,
+        Form.URL: fields.url,
+        Form.LOGIN: fields.login,
+        Form.ADDRESS: scalars.address,
+        Form.TAG: fields.tag,
+        Form.TAG_VALUE: fields.tag_value,
     }
 )
 

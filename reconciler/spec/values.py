@@ -20,6 +20,7 @@ Tries = Annotated[int | None, Form.TRIES]
 Command = Annotated[str, Form.COMMAND]
 InstanceType = Annotated[str, Form.TYPE]
 Variables = Mapping[Annotated[str, Form.VARIABLE], Annotated[str, Form.VALUE]]
+Templates = Mapping[Annotated[str, Form.VARIABLE], Annotated[str, Form.TEMPLATE]]
 
 
 @frozen(kw_only=True)
@@ -88,6 +89,10 @@ class Pool:
     cloud: Annotated[Choice, Form.CLOUD, "where its machines come from, with that cloud's settings"]
     size: Annotated[Mapping[InstanceType, Size], Form.SIZES, "instance type: how many, in order of preference"]
     workload: Annotated[Choice, Form.WORKLOAD, "what runs on its machines, with that workload's settings"]
+    adopt: Annotated[
+        tuple[Annotated[str, Form.TYPE], ...],
+        "machines that somebody else bought, by the cloud's id: used, never ended",
+    ] = ()
     market: Annotated[tuple[Market, ...], Form.MARKET, "how machines are paid for, in this order"] = (Market.ON_DEMAND,)
     slots: Annotated[int, Range(1, 1000), "submissions that one machine runs at once"] = 1
     files: Annotated[
@@ -96,7 +101,9 @@ class Pool:
         "path here: path on the machine; brought while the machine is prepared",
     ] = field(factory=dict)
     setup: Annotated[tuple[Command, ...], "shell lines, run in the machine's home while it is prepared"] = ()
-    env: Annotated[Variables, "environment variables of the pool's jobs"] = field(factory=dict)
+    env: Annotated[Templates, "environment variables of the pool's jobs; ${NAME} is kept nowhere but in a job"] = field(
+        factory=dict
+    )
     idle: Annotated[Idle, "when a machine without work goes"] = Idle()
     deadlines: Annotated[Deadlines, "how long each unfinished state may last"] = Deadlines()
     retries: Annotated[Retries, "how often a submission is tried again, for each reason"] = Retries()
@@ -130,6 +137,27 @@ class Queue:
 
 
 @frozen(kw_only=True)
+class Route:
+    """Which of an event's submissions go to another pool than its own. What is empty fits everybody."""
+
+    pool: Annotated[Name, "the pool that they wait for"]
+    team: Annotated[str, "the team's name"] = ""
+    name: Annotated[str, "the submission's name; * and ? stand for anything"] = ""
+
+
+@frozen(kw_only=True)
+class RampEvent:
+    """One event of a RAMP database: its new submissions are taken, and what becomes of them is written back."""
+
+    database: Annotated[str, Form.DATABASE, "RAMP's own database, never ours"]
+    event: Annotated[str, "the event's name, as RAMP has it"]
+    pool: Annotated[Name, "for its submissions; without it, the only pool there is"] = ""
+    route: Annotated[tuple[Route, ...], "those that go elsewhere; the first that fits counts"] = ()
+    logs: Annotated[Path | None, "a folder for a copy of each log, where RAMP looks for it"] = None
+    predictions: Annotated[Path | None, "a folder for a copy of each training_output, where RAMP looks for it"] = None
+
+
+@frozen(kw_only=True)
 class Config:
     """config.yml: one deployment. Relative paths here are made absolute when the file is read."""
 
@@ -143,6 +171,7 @@ class Config:
         ".reconciler"
     )
     queue: Annotated[Queue, "where submissions come from, besides `reconcile submit`"] = Queue()
+    ramp: Annotated[tuple[RampEvent, ...], "events of RAMP databases, as queues and sinks"] = ()
     hooks: Annotated[Mapping[Event, tuple[Hook, ...]], "event: commands on this computer that are told of it"] = field(
         factory=dict
     )

@@ -48,6 +48,8 @@ def default(key: Key) -> Any:
         return size_in_bytes(value)
     if form is Form.MARKET:
         return ", then ".join(str(each) for each in value)
+    if form is Form.WORDS:
+        return ", ".join(value) or None
     if isinstance(value, Idle):
         return idle(value)
     if isinstance(value, bool | int):

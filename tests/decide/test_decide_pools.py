@@ -6,6 +6,7 @@ from attrs import evolve
 from reconciler.decide import decide
 from reconciler.decide.holds import setup_scope
 from reconciler.decide.sightings import scope_of
+from reconciler.lifecycle.instance import USER_STOP
 from reconciler.model.offer import Market
 from reconciler.model.rows import Attempt, Hold, Instance, Stranger
 from reconciler.model.snapshot import Waiting
@@ -201,3 +202,21 @@ def test_a_drained_machine_ends_when_nothing_is_on_it():
 def test_a_converged_pool_decides_nothing():
     rows = [instance("a", since=NOW - 1.0), instance("b", since=NOW - 1.0)]
     assert decide(case(instances=rows, pool=FIXED)).steps == ()
+
+
+def test_a_type_without_an_offer_leaves_its_share_to_the_next():
+    hold = Hold(scope_of(PLACE), "small", "on-demand", "", NOW + 60.0, 1, "")
+    decision = decide(case(queue=[submission("one")], pool=TWO_TYPES, recorded={"holds": (hold,)}))
+    assert bought(decision) == [("large", "on-demand")]
+
+
+def test_what_the_user_stopped_stays_stopped_and_counts_against_the_maximum():
+    full = evolve(POOL, size={"small": Size(low=0, high=1)}, idle=Idle(stop=1.0, terminate=2.0))
+    rows = [instance("a", "stopped", reason=USER_STOP, since=0.0)]
+    assert decide(case(instances=rows, queue=[submission("one")], pool=full)).steps == ()
+
+
+def test_what_the_user_wants_stopped_is_stopped_once_nothing_is_on_it():
+    row = instance("a", "draining", reason=USER_STOP)
+    assert moves(decide(case(instances=[row], work=[at_work("w", "a")]))) == {}
+    assert moves(decide(case(instances=[row]))) == {"a": ("drained", "stopping")}

@@ -46,7 +46,7 @@ def sink(request: pytest.FixtureRequest, config: Config) -> Sink:
 
 def test_every_name_that_can_be_told_of_is_built(config: Config) -> None:
     built = build(config, rows=rows, environ={})
-    told = {name for event in Event for name in names(config, event, "iris")}
+    told = {name for event in Event for name in names(config, event)}
     assert told == built.keys()
     assert dict(CASES) == {"hook": "hook/failed/0", "scores": "scores"}
 
@@ -61,7 +61,7 @@ def test_every_name_that_can_be_told_of_is_built(config: Config) -> None:
     ],
 )
 def test_who_hears_of_what(config: Config, event: Event, expected: tuple[str, ...]) -> None:
-    assert names(config, event, "iris") == expected
+    assert names(config, event) == expected
 
 
 def test_it_answers_for_each_piece_of_news_in_order(sink: Sink) -> None:

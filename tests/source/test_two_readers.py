@@ -10,7 +10,7 @@ import pytest
 from reconciler.model.change import Step
 from reconciler.model.snapshot import Recorded
 from reconciler.queues.folder import FolderQueue
-from reconciler.source import FileSource, SpecFiles
+from reconciler.source import Feed, FileSource, SpecFiles
 from reconciler.spec.values import Config
 from reconciler.store.store import Store
 
@@ -40,7 +40,8 @@ def reader(root: Path, store: Store) -> FileSource:
     config = Config(controller="tests", pools=root / "pools", state=root / "state")
     later = (root / "pools").stat().st_mtime + 3600
     queue = FolderQueue(root / "queue", root / "content", clock=lambda: later)
-    return FileSource(specs=SpecFiles(config=config), queue=queue, known=store, db=inline)
+    feeds = [Feed(queue=queue, pool="")]
+    return FileSource(specs=SpecFiles(config=config), feeds=feeds, known=store, db=inline)
 
 
 def read(source: FileSource, store: Store) -> list[Step]:

@@ -7,6 +7,7 @@ import pytest
 from reconciler.model.job import OutputLimits
 from reconciler.model.offer import Market
 from reconciler.spec import written
+from reconciler.spec.environment import fill_all
 from reconciler.spec.loader import Pools, load_config, load_pool, load_pools, load_submission, queue_problems
 from reconciler.spec.options import LocalCloud, Ramp, Script
 from reconciler.spec.scalars import delay, duration, idle, size, size_in_bytes
@@ -159,7 +160,8 @@ def test_the_environment_fills_text_numbers_and_keys(pool_of):
         environ=environ,
     )
     assert pool.slots == 3
-    assert pool.env == {"A": "3", "B": "xyesx", "C": "${WORD} $WORD"}
+    assert pool.env == {"A": "${SLOTS}", "B": "x${WORD}x", "C": "$${WORD} $WORD"}
+    assert fill_all(pool.env, environ) == {"A": "3", "B": "xyesx", "C": "${WORD} $WORD"}
     assert pool.size == {"big": Size(low=0, high=2), "two": Size(low=3, high=3)}
     assert pool.workload.settings == Ramp(kit="~/yes", memory_profiling=True)
     assert {type(text) for text in (*pool.env.values(), *pool.size, pool.workload.settings.kit)} == {str}
