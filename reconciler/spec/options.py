@@ -10,6 +10,7 @@ from typing import Annotated
 
 from attrs import field, frozen
 
+from reconciler.spec.errors import Wrong, shown
 from reconciler.spec.forms import Aside, Content, Form, Range
 
 
@@ -71,7 +72,7 @@ class Ec2Cloud:
     prices: Annotated[
         Mapping[Annotated[str, Form.TYPE], Annotated[float, Form.PRICE]],
         Aside(),
-        "instance type: US dollars an hour; without it, AWS is asked",
+        "instance type: US dollars an hour on demand; without it, AWS is asked",
     ] = field(factory=dict)
     metadata: Annotated[str, Form.URL, Aside(), "where a machine learns of its interruption"] = "http://169.254.169.254"
 
@@ -87,6 +88,17 @@ class SshCloud:
     known_hosts: Annotated[Path | None, Aside(), "host keys that you know; without it, the first seen"] = None
 
 
+def one_environment(conda_env: str | None, venv: str | None, python: str | None) -> None:
+    """At most one of them may be named, and conda's by a name that conda takes. Raises Wrong."""
+    named = {"conda_env": conda_env, "venv": venv, "python": python}
+    given = [key for key, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise Wrong(f"{' and '.join(given)} name an environment each", "keep one of them")
+    if conda_env is not None and (conda_env in (".", "..") or any(sign in conda_env for sign in "/:# ")):
+        hint = "write the name that conda shows; for a folder, venv: or python:"
+        raise Wrong(f"{shown(conda_env)} is not the name of a conda environment", hint)
+
+
 @frozen(kw_only=True)
 class Script:
     """A command, run in the submission's own folder."""
@@ -98,6 +110,13 @@ class Script:
     checkpoint: Annotated[
         str | None, Form.FOLDER, "a folder of the submission's; it comes home too, and goes along with the next attempt"
     ] = None
+    conda_env: Annotated[str | None, "the conda environment it runs in, by name"] = None
+    venv: Annotated[str | None, Form.MACHINE_PATH, "the virtual environment it runs in, on the machine"] = None
+    python: Annotated[str | None, Form.MACHINE_PATH, "the interpreter it runs by, on the machine"] = None
+
+    def __attrs_post_init__(self) -> None:
+        """One environment at most. Raises Wrong."""
+        one_environment(self.conda_env, self.venv, self.python)
 
 
 @frozen(kw_only=True)
@@ -108,6 +127,13 @@ class Ramp:
     memory_profiling: Annotated[bool, "record the peak memory of each training"] = False
     command: Annotated[str | None, Form.COMMAND, "instead of ramp-test"] = None
     data: Annotated[str | None, Form.MACHINE_PATH, "the data's folder on the machine; without it, the kit's"] = None
+    conda_env: Annotated[str | None, "the conda environment it runs in, by name"] = None
+    venv: Annotated[str | None, Form.MACHINE_PATH, "the virtual environment it runs in, on the machine"] = None
+    python: Annotated[str | None, Form.MACHINE_PATH, "the interpreter it runs by, on the machine"] = None
+
+    def __attrs_post_init__(self) -> None:
+        """One environment at most. Raises Wrong."""
+        one_environment(self.conda_env, self.venv, self.python)
 
 
 CLOUDS: Mapping[str, type] = MappingProxyType({"local": LocalCloud, "ec2": Ec2Cloud, "ssh": SshCloud})

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.clouds.cloud_cases import Case, Spawn, local_case
+from tests.clouds.cloud_cases import Case, Spawn, local_case, ssh_case
+from tests.clouds.ec2_cases import ec2_case
+from tests.ec2.fixtures import ec2, ec2_server
+from tests.machines.sshd import need_machines
+
+__all__ = ["ec2", "ec2_server"]  # fixtures
 
 
 @pytest.fixture
@@ -17,10 +22,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "machines"
 
 
-@pytest.fixture(params=["local"])
-def case(request: pytest.FixtureRequest, root: Path) -> Case:
-    kinds = {"local": local_case}
-    return kinds[request.param](root)
+@pytest.fixture(params=["local", "ssh", "ec2"])
+def case(request: pytest.FixtureRequest, root: Path) -> Iterator[Case]:
+    if request.param == "local":
+        yield local_case(root)
+        return
+    if request.param == "ec2":
+        with ec2_case(request.getfixturevalue("ec2")) as made:
+            yield made
+        return
+    need_machines()
+    with ssh_case(root) as made:
+        yield made
 
 
 @pytest.fixture

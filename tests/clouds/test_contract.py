@@ -7,6 +7,8 @@ from reconciler.clouds.base import CloudError, Owner
 from reconciler.model.offer import Fault, MachineState, Place
 from tests.clouds.cloud_cases import OWNER, Case, run
 
+LIVE = {MachineState.PENDING, MachineState.RUNNING}
+STOPPED = {MachineState.STOPPING, MachineState.STOPPED}
 ENDED = {MachineState.SHUTTING_DOWN, MachineState.TERMINATED}
 
 
@@ -105,16 +107,38 @@ def test_ending_twice_is_no_error(case: Case) -> None:
 
 
 @pytest.mark.parametrize("call", ["terminate", "stop", "start"])
-def test_an_unknown_machine_is_not_found_and_the_others_are_left_alone(case: Case, call: str) -> None:
-    (machine,) = run(case.cloud.launch(case.request))
+def test_an_unknown_machine_is_not_found(case: Case, call: str) -> None:
+    run(case.cloud.launch(case.request))
     with pytest.raises(CloudError) as refusal:
-        run(getattr(case.cloud, call)([machine.cloud_id, case.unknown]))
+        run(getattr(case.cloud, call)([case.unknown]))
     assert refusal.value.fault is Fault.NOT_FOUND
-    assert set(listed(case).values()) <= {MachineState.PENDING, MachineState.RUNNING}
+    assert set(listed(case).values()) <= LIVE
+
+
+@pytest.mark.parametrize(("call", "after"), [("terminate", ENDED), ("stop", STOPPED), ("start", LIVE)])
+def test_a_batch_with_an_unknown_machine_is_left_alone_or_done_for_the_others(
+    case: Case, call: str, after: set[MachineState]
+) -> None:
+    (machine,) = run(case.cloud.launch(case.request))
+    work = getattr(case.cloud, call)([case.unknown, machine.cloud_id])
+    if case.all_or_none:
+        with pytest.raises(CloudError) as refusal:
+            run(work)
+        assert refusal.value.fault is Fault.NOT_FOUND
+    else:
+        run(work)
+    assert set(listed(case).values()) <= (LIVE if case.all_or_none else after)
 
 
 def test_a_stopped_machine_stays_and_starts_again(case: Case) -> None:
     (machine,) = run(case.cloud.launch(case.request))
+    if not case.stops:
+        for call in (case.cloud.stop, case.cloud.start):
+            with pytest.raises(CloudError) as refusal:
+                run(call([machine.cloud_id]))
+            assert refusal.value.fault is Fault.REFUSED
+        assert listed(case) == {machine.cloud_id: MachineState.RUNNING}
+        return
     run(case.cloud.stop([machine.cloud_id]))
     assert listed(case)[machine.cloud_id] in {MachineState.STOPPING, MachineState.STOPPED}
     run(case.cloud.stop([machine.cloud_id]))

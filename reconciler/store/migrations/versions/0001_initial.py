@@ -27,7 +27,8 @@ TABLES = (
         state TEXT NOT NULL, reason TEXT NOT NULL, since DOUBLE PRECISION NOT NULL,
         born DOUBLE PRECISION NOT NULL, cloud_id TEXT NOT NULL, address TEXT NOT NULL, boot_id TEXT NOT NULL,
         host_key TEXT NOT NULL, adopted BOOLEAN NOT NULL, strikes BIGINT NOT NULL,
-        strikes_since DOUBLE PRECISION NOT NULL, not_before DOUBLE PRECISION NOT NULL, last_error TEXT NOT NULL, claim_by TEXT NOT NULL, claim_until DOUBLE PRECISION NOT NULL,
+        strikes_since DOUBLE PRECISION NOT NULL, not_before DOUBLE PRECISION NOT NULL,
+        last_error TEXT NOT NULL, claim_by TEXT NOT NULL, claim_until DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (id)
     )
     """,

@@ -1,0 +1,122 @@
+"""Calls to AWS for one account and region: one client of each kind, made when first needed, and threads of its own.
+
+botocore blocks; its calls run in a few threads that belong to the place, so a hundred slow ones starve nobody else.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from reconciler.clouds.base import CloudError
+from reconciler.clouds.ec2_errors import cloud_error
+from reconciler.model.offer import Fault
+
+THREADS = 8  # calls that one place has under way at a time
+CONNECT = 10.0  # seconds
+READ = 70.0  # seconds; RunInstances of many machines takes some ten
+ATTEMPTS = 3  # of calls that are safe to repeat; more is the loop's to decide
+PAGE = 1000  # machines an answer, the most that EC2 gives
+BUYING = "buying"  # a client that never repeats by itself: botocore would repeat InsufficientInstanceCapacity
+
+_T = TypeVar("_T")
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+class Account:
+    """AWS, as the settings that tell a place say. Every call raises CloudError."""
+
+    def __init__(self, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        """`settings` are a place's; keys in them are names of variables of `environ`."""
+        self.region = str(settings["region"])
+        self._settings = settings
+        self._environ = environ
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"ec2-{self.region}")
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
+
+    async def call(self, operation: str, *, service: str = "ec2", region: str = "", **parameters: Any) -> Any:
+        """The answer to one operation, by boto3's name of it."""
+        return await self._threaded(partial(self.now, operation, service=service, region=region, **parameters))
+
+    async def buy(self, **parameters: Any) -> Any:
+        """RunInstances, asked once."""
+        return await self._threaded(partial(self._ask, "run_instances", "ec2", "", BUYING, parameters))
+
+    async def pages(self, operation: str, *, service: str = "ec2", **parameters: Any) -> AsyncIterator[Any]:
+        """Every page of an answer, one call each."""
+        token = None
+        while True:
+            following: dict[str, str] = {"NextToken": token} if token else {}
+            page = await self.call(operation, service=service, **parameters, **following)
+            yield page
+            token = page.get("NextToken")
+            if not token:
+                return
+
+    def now(self, operation: str, *, service: str = "ec2", region: str = "", **parameters: Any) -> Any:
+        """The same, in this thread. Raises what boto3 raises."""
+        return self._ask(operation, service, region, "", parameters)
+
+    async def _threaded(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except CloudError:
+            raise
+        except Exception as error:  # boto3's errors share no ancestor; whatever it is, it is sorted
+            raise cloud_error(error) from error
+
+    def _ask(self, operation: str, service: str, region: str, kind: str, parameters: Mapping[str, Any]) -> Any:
+        return getattr(self._client(service, region or self.region, kind), operation)(**parameters)
+
+    def _client(self, service: str, region: str, kind: str) -> Any:
+        from botocore.config import Config
+
+        with self._lock:  # making a session or a client is not safe in two threads at once
+            key = (service, region, kind)
+            if key not in self._clients:
+                config = Config(
+                    connect_timeout=CONNECT, read_timeout=READ, max_pool_connections=THREADS, retries=
+                    {"mode": "standard", "total_max_attempts": 1 if kind == BUYING else ATTEMPTS},
+                )  # fmt: skip
+                self._session = self._session or self._made()
+                endpoint = self._settings.get("endpoint_url")
+                self._clients[key] = self._session.client(
+                    service, region_name=region, endpoint_url=endpoint, config=config
+                )
+            return self._clients[key]
+
+    def _made(self) -> Any:
+        """A session: with the keys that are named, else the profile, else by boto3's own chain."""
+        import boto3
+
+        return boto3.Session(
+            profile_name=self._settings.get("profile"),
+            region_name=self.region,
+            aws_access_key_id=self._secret("access_key_id"),
+            aws_secret_access_key=self._secret("secret_access_key"),
+            aws_session_token=self._secret("session_token"),
+        )
+
+    def _secret(self, key: str) -> str | None:
+        """What the variable holds that a setting names."""
+        written = self._settings.get(key)
+        if not written:
+            return None
+        match = _REFERENCE.fullmatch(str(written))
+        value = self._environ.get(match[1]) if match else None
+        if not value:
+            raise CloudError(Fault.DENIED, f"{key}: the environment has no {match[1] if match else 'such key'}")
+        return value
+
+    async def close(self) -> None:
+        """Let go of connections. Calls that are under way end by themselves."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
