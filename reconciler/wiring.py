@@ -19,7 +19,6 @@ from reconciler.act.runner import Runner
 from reconciler.clouds.base import Cloud, Here, Owner
 from reconciler.clouds.registry import CLOUDS
 from reconciler.hosts.base import Host
-from reconciler.hosts.local import watched_by_pidfd
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.lifecycle.table import Kind
 from reconciler.loop import Loop, Passed
@@ -144,7 +143,10 @@ def _scored(store: Store, db: Threaded) -> Rows:
 async def assembled(
     config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
 ) -> AsyncIterator[Loop]:
-    """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on."""
+    """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on.
+
+    Within `watched_by_pidfd`, else commands on this computer take a thread each.
+    """
     db, machines, me = Threaded(), Machines(here(config, store.identity)), this_process()
     content = config.state / "content"
     for folder in (config.results, config.state, content):
@@ -174,8 +176,7 @@ async def assembled(
         store=store, db=db, source=source, tools=tools, runner=runner, me=me, new_id=new_id, tell=tell, woken=woken
     )
     try:
-        with watched_by_pidfd():
-            yield loop
+        yield loop
     finally:
         await machines.close()
         await asyncio.to_thread(db.executor.shutdown)  # may wait for a lock; what was cancelled ends meanwhile

@@ -15,22 +15,23 @@ _GIVEN = "reconciler.cli.config"  # in the context's meta, which a command share
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def config_option(*, envvar: bool = False) -> Callable[[Command], Command]:
-    """`--config`, before or after the command; the one after it wins."""
+def config_option(*, run: bool = False) -> Callable[[Command], Command]:
+    """`--config`, before or after the command; the one after it wins. A run may serve several."""
 
-    def remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
+    def remember(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> None:
+        if value:
             ctx.meta[_GIVEN] = value
 
     return click.option(
         "-c",
         "--config",
         metavar="FILE",
-        envvar=VARIABLE if envvar else None,
+        envvar=VARIABLE if run else None,
         type=click.Path(),
+        multiple=True,
         expose_value=False,
         callback=remember,
-        help=f"The deployment.  [default: {DEFAULT} here, or what {VARIABLE} names]",
+        help=f"The deployment{', or several' if run else ''}.  [default: {DEFAULT} here, or what {VARIABLE} names]",
     )
 
 
@@ -45,13 +46,21 @@ def yes_option() -> Callable[[Command], Command]:
 
 
 def config_path(ctx: click.Context) -> Path:
-    """The config.yml that was meant. Ends with status 2 where none was named and none is here."""
-    given: str | None = ctx.meta.get(_GIVEN)
-    if given is None and not Path(DEFAULT).exists():
+    """The config.yml that was meant. Ends with status 2 where none, or more than one, was named."""
+    paths = config_paths(ctx)
+    if len(paths) > 1:
+        raise Stop(USAGE, f"one --config at a time; you named {', '.join(map(str, paths))}")
+    return paths[0]
+
+
+def config_paths(ctx: click.Context) -> tuple[Path, ...]:
+    """Every config.yml that was meant. Ends with status 2 where none was named and none is here."""
+    given: tuple[str, ...] = ctx.meta.get(_GIVEN, ())
+    if not given and not Path(DEFAULT).exists():
         raise Stop(
             USAGE, f"there is no {DEFAULT} here: name one with --config FILE, or write one with `reconcile init`"
         )
-    return Path(given or DEFAULT)
+    return tuple(map(Path, dict.fromkeys(given or (DEFAULT,))))
 
 
 def examples(*lines: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
 from reconciler.cli.changes import Change, changes
 from reconciler.cli.printing import STYLES, cell, clock, console, lasting, plain, say, state_cell
@@ -51,8 +51,11 @@ class Silent:
         """Say nothing."""
 
 
+@frozen
 class Lines:
     """One line a change, with its time: for pipes, logs and cron. No escape codes."""
+
+    prefix: str = ""  # whose change it is, where several are served
 
     def __enter__(self) -> "Lines":
         return self
@@ -63,7 +66,7 @@ class Lines:
     def tell(self, passed: Passed) -> None:
         """Print what the pass changed."""
         for change in loud(passed):
-            say(f"{clock(passed.recorded.now)} {change}")
+            say(f"{clock(passed.recorded.now)} {self.prefix}{change}")
 
 
 def loud(passed: Passed) -> Iterator[Change]:

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Named] = MappingProxyType(
         ),
         "destroy": Named("reconciler.cli.destroy:destroy", "Tend", "End every machine of this controller, everywhere."),
         "doctor": Named("reconciler.cli.doctor:doctor", "Tend", "Check what a run needs, here and in the cloud."),
+        "convert": Named("reconciler.cli.convert:convert", "Tend", "Print RAMP's config files as our own."),
         "init": Named("reconciler.cli.init:init", "Tend", "Write a config, a pool and a sample submission."),
     }
 )
@@ -104,7 +105,7 @@ class Root(click.Group):
         "reconcile status --config iris.yml",
     ),
 )
-@config_option(envvar=True)
+@config_option(run=True)
 @click.option("--once", is_flag=True, help="Go as far as it goes without waiting, then exit: for cron.")
 @click.option("--until-settled", is_flag=True, help="Exit once every submission has ended and pools are at their size.")
 @click.option("--dry-run", is_flag=True, help="Print what the next pass would do; change nothing.")

@@ -8,28 +8,31 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
-from attrs import evolve
+from attrs import evolve, frozen
 
 from reconciler.cli.changes import plan as changes_of_plan
 from reconciler.cli.deployment import IN_MEMORY, Deployment, is_missing
 from reconciler.cli.failing import SETTLED, UNSETTLED
-from reconciler.cli.options import config_path
+from reconciler.cli.options import config_paths
 from reconciler.cli.printing import say
-from reconciler.cli.progress import ENDS, Progress, progress
+from reconciler.cli.progress import ENDS, Lines, Progress, progress
 from reconciler.cli.summary import left, summary
 from reconciler.decide.settled import Standing
+from reconciler.hosts.local import watched_by_pidfd
 from reconciler.loop import Passed
 from reconciler.source import SpecFiles
 from reconciler.spec.values import Config
 from reconciler.store.store import Store
 from reconciler.wiring import assembled, awake, open_store, read_config
 
+_Result = TypeVar("_Result")
 _SHOW_CURSOR = "\x1b[?25h"
 _INTERRUPTED = 130
 
@@ -43,18 +46,41 @@ class Mode(StrEnum):
     DRY_RUN = "dry-run"
 
 
+@frozen
+class Served:
+    """One of the deployments that this process serves."""
+
+    config: Config
+    specs: SpecFiles
+    store: Store
+
+
 def run(ctx: click.Context, mode: Mode, *, quiet: bool) -> int:
     """Run in one mode; answers with the exit status. Raises SpecError, StoreError."""
-    config, specs = read_config(config_path(ctx))
+    return run_all(config_paths(ctx), mode, quiet=quiet)
+
+
+def run_all(paths: Sequence[Path], mode: Mode, *, quiet: bool) -> int:
+    """Serve every one of these in this process, each with its own database, machines and results."""
+    read = [read_config(path) for path in paths]
     if mode is Mode.DRY_RUN:
-        return _dry_run(config)
-    store = open_store(config)
-    try:
-        with progress(quiet=quiet, controller=config.controller, done=_done(store)) as shown:
-            passed = asyncio.run(_run(mode, config, specs, store, shown))
-        return _tell(mode, Deployment(config=config, desired=specs.desired(), store=store), passed, quiet=quiet)
-    finally:
-        store.close()
+        return max(_dry_run(config) for config, _ in read)
+    with ExitStack() as stack:
+        served = []
+        for config, specs in read:
+            store = open_store(config)
+            stack.callback(store.close)
+            served.append(Served(config, specs, store))
+        with ExitStack() as shown:
+            told = [shown.enter_context(_progress(each, quiet=quiet, alone=len(served) == 1)) for each in served]
+            passes = asyncio.run(_run(mode, served, told))
+        return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(served, passes, strict=True))
+
+
+def _progress(each: Served, *, quiet: bool, alone: bool) -> Progress:
+    if alone or quiet:
+        return progress(quiet=quiet, controller=each.config.controller, done=_done(each.store))
+    return Lines(prefix=f"{each.config.controller}: ")
 
 
 def _done(store: Store) -> dict[str, int]:
@@ -63,16 +89,31 @@ def _done(store: Store) -> dict[str, int]:
     return {state: total for state in sorted(ENDS) if (total := sum(states.get(state, 0) for states in counted))}
 
 
-async def _run(mode: Mode, config: Config, specs: SpecFiles, store: Store, shown: Progress) -> Passed | None:
-    """The last pass; None where a signal ended the run."""
-    async with assembled(config, specs, store, shown.tell) as loop:
+async def _run(mode: Mode, served: Sequence[Served], told: Sequence[Progress]) -> Sequence[Passed | None]:
+    """The last pass of each; None where a signal ended the run."""
+
+    async def together() -> Sequence[Passed | None]:
+        tasks = [asyncio.ensure_future(_one(mode, *each)) for each in zip(served, told, strict=True)]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:  # where one cannot go on, the others end as cleanly as at a signal
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    with watched_by_pidfd():
+        return await _unless_stopped(together()) or [None] * len(served)
+
+
+async def _one(mode: Mode, each: Served, shown: Progress) -> Passed | None:
+    async with assembled(each.config, each.specs, each.store, shown.tell) as loop:
         if mode is Mode.ONCE:
-            return await _unless_stopped(loop.as_far_as_possible())
-        async with awake(loop, config, store):
-            return await _unless_stopped(loop.until_settled() if mode is Mode.UNTIL_SETTLED else loop.forever())
+            return await loop.as_far_as_possible()
+        async with awake(loop, each.config, each.store):
+            return await (loop.until_settled() if mode is Mode.UNTIL_SETTLED else loop.forever())
 
 
-async def _unless_stopped(work: Coroutine[Any, Any, Passed | None]) -> Passed | None:
+async def _unless_stopped(work: Coroutine[Any, Any, _Result]) -> _Result | None:
     """Await, until SIGTERM or Ctrl-C ends it cleanly. A second Ctrl-C ends the process at once."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
@@ -102,8 +143,9 @@ def _end_now(*_: object) -> None:
     os._exit(_INTERRUPTED)
 
 
-def _tell(mode: Mode, deployment: Deployment, passed: Passed | None, *, quiet: bool) -> int:
+def _tell(mode: Mode, each: Served, passed: Passed | None, *, quiet: bool) -> int:
     """What is left, and the exit status."""
+    deployment = Deployment(config=each.config, desired=each.specs.desired(), store=each.store)
     if passed is None:
         if not quiet:
             _goes_on(deployment)
@@ -144,5 +186,6 @@ def _dry_run(config: Config) -> int:
 
 
 async def _plan(config: Config, store: Store) -> Passed:
-    async with assembled(config, SpecFiles(config=config), store, lambda _: None) as loop:
-        return await loop.plan()
+    with watched_by_pidfd():
+        async with assembled(config, SpecFiles(config=config), store, lambda _: None) as loop:
+            return await loop.plan()

@@ -9,7 +9,7 @@ from reconciler.model.job import OutputLimits
 from reconciler.spec import written
 from reconciler.spec.forms import keys_of
 from reconciler.spec.options import KINDS
-from reconciler.spec.values import Config, Deadlines, Hook, Pool, Queue, Retries, SubmissionOptions
+from reconciler.spec.values import Config, Deadlines, Hook, Pool, Queue, RampEvent, Retries, Route, SubmissionOptions
 from tests.spec.spec_examples import LOADERS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "spec.md").read_text()
@@ -17,6 +17,8 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 SECTIONS = {
     "## config.yml": Config,
     "### queue": Queue,
+    "### ramp": RampEvent,
+    "### route": Route,
     "### hooks": Hook,
     "## A pool spec file": Pool,
     "### deadlines": Deadlines,
