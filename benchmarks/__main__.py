@@ -21,6 +21,9 @@ ROWS: Mapping[str, str] = MappingProxyType(
         "slots": "benchmarks.slots_used",
         "statements": "benchmarks.further_submission",
         "help": "benchmarks.help",
+        "ssh-reports": "benchmarks.ssh_reports",
+        "ssh-outputs": "benchmarks.ssh_outputs",
+        "ssh-jobs": "benchmarks.ssh_jobs",
     }
 )
 QUOTED = "dstack 0.22.5, quoted"
@@ -49,9 +52,11 @@ def table(figures: Sequence[Figure]) -> Table:
 @click.command()
 @click.argument("rows", nargs=-1, type=click.Choice(list(ROWS)), metavar="[ROW]…")
 def main(rows: tuple[str, ...]) -> None:
-    """Measure ROWs (all without any: pass, latency, slots, statements, help), and print the table.
+    """Measure ROWs, and print the table.
 
-    Exit status 1 when a number is missed. Leave the computer alone meanwhile: other work on it counts as ours.
+    Without any, all are measured: pass, latency, slots, statements, help, ssh-reports, ssh-outputs, ssh-jobs. Those of
+    ssh need root and OpenSSH's server. Exit status 1 when a number is missed. Leave the computer alone meanwhile: other
+    work on it counts as ours.
     """
     console = Console(width=160)
     figures = measured(rows or tuple(ROWS), Console(stderr=True))

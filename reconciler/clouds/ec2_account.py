@@ -3,16 +3,15 @@
 botocore blocks; its calls run in a few threads that belong to the place, so a hundred slow ones starve nobody else.
 """
 
-import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from reconciler.clouds.base import CloudError
 from reconciler.clouds.ec2_errors import cloud_error
+from reconciler.clouds.ec2_threads import Threads
 from reconciler.model.offer import Fault
 
 THREADS = 8  # calls that one place has under way at a time
@@ -34,7 +33,7 @@ class Account:
         self.region = str(settings["region"])
         self._settings = settings
         self._environ = environ
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"ec2-{self.region}")
+        self._threads = Threads(THREADS, f"ec2-{self.region}")
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -64,7 +63,7 @@ class Account:
 
     async def _threaded(self, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await self._threads.run(work)
         except CloudError:
             raise
         except Exception as error:  # boto3's errors share no ancestor; whatever it is, it is sorted
@@ -115,7 +114,6 @@ class Account:
 
     async def close(self) -> None:
         """Let go of connections. Calls that are under way end by themselves."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             for client in self._clients.values():
                 client.close()

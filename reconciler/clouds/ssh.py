@@ -74,7 +74,8 @@ class SshCloud:
             raise CloudError(Fault.UNREACHABLE, _told(silent))
         claimed = self._claimed_before(request, answers)
         if not claimed:
-            claimed = await self._claim(request, [name for name, said in answers.items() if said.free])
+            claimed, refused = await self._claim(request, [name for name, said in answers.items() if said.free])
+            silent = {**silent, **refused}
         if not claimed:
             more = f"; {_told(silent)}" if silent else ""
             raise CloudError(Fault.CAPACITY, f"none of {len(self._sites)} machines is free{more}")
@@ -207,21 +208,23 @@ class SshCloud:
                     found[each.index] = machine
         return [found[index] for index in sorted(found)]
 
-    async def _claim(self, request: LaunchRequest, free: Sequence[str]) -> Sequence[Machine]:
-        """Claim free machines, round after round: others may be quicker, and machines may fall silent."""
+    async def _claim(self, request: LaunchRequest, free: Sequence[str]) -> tuple[Sequence[Machine], Mapping[str, str]]:
+        """Claim free machines, round after round: others may be quicker, and machines may fail, which is told."""
         got: dict[int, Machine] = {}
+        refused: dict[str, str] = {}
         left = list(free)
         while left and len(got) < request.count:
             missing = [index for index in range(request.count) if index not in got]
             wanted = {name: claim_of(request, index, self._clock()) for name, index in zip(left, missing, strict=False)}
             left = left[len(wanted) :]
-            answers, _ = await self._each({name: partial(claim, wanted=mine) for name, mine in wanted.items()})
+            answers, failed = await self._each({name: partial(claim, wanted=mine) for name, mine in wanted.items()})
+            refused |= failed
             for name, said in answers.items():
                 # Also one that another process claimed for this very launch a moment ago.
                 if said.claim is not None and said.claim.same_launch(wanted[name]):
                     machine = said.claim.machine(self._sites[name].address, name, MachineState.RUNNING)
                     got.setdefault(machine.index, machine)
-        return [got[index] for index in sorted(got)]
+        return [got[index] for index in sorted(got)], refused
 
 
 @frozen

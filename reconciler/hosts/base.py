@@ -66,6 +66,10 @@ class Host(Protocol):
         """Free the disk that a collected job holds. Its tombstone stays."""
         ...
 
+    async def papers(self, job: str) -> str:
+        """What `Job.papers` said of a job that is not forgotten; empty where it said nothing."""
+        ...
+
     def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
         """The job's log so far; with `follow`, until the job is over."""
         ...

@@ -36,6 +36,9 @@ def job_entries(job: Job) -> Iterator[Entry]:
     yield Entry("work", None)
     if job.folder is not None:
         yield from folder_entries(job.folder, "work")
+    if job.resume is not None:
+        yield Entry(f"work/{job.checkpoint}", None)
+        yield from folder_entries(job.resume, f"work/{job.checkpoint}")
     yield Entry("spec", None)
     yield Entry("spec/env", None)
     for name, value in job.env.items():
@@ -49,6 +52,8 @@ def job_entries(job: Job) -> Iterator[Entry]:
     except GlobError as error:
         raise HostRefusedError(str(error)) from error
     yield Entry("spec/command", job.command.encode("utf-8", "surrogateescape"))
+    if job.papers:
+        yield Entry("spec/papers", job.papers.encode("utf-8", "surrogateescape"))
     yield Entry("spec/runs_in", job.runs_in.encode())
     yield Entry("spec/outputs", outputs)
     yield Entry("spec/max_bytes", b"%d\n" % job.output_limits.bytes)

@@ -1,6 +1,7 @@
 """What is the ssh cloud's own: other people's machines are left alone, silent ones take nothing from the others."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -112,6 +113,7 @@ def test_a_machine_that_is_claimed_again_is_another(made: list[SshMachine], tmp_
 def test_tombstones_do_not_grow_for_ever(made: list[SshMachine], tmp_path: Path) -> None:
     cloud = SshCloud(ssh_place(made[0]), ssh_here(tmp_path))
     (made[0].home / ".reconciler").mkdir()
+    shutil.chown(made[0].home / ".reconciler", 1000, 1000)
     released = made[0].home / ".reconciler/released"
     released.write_text("".join(f"iris d1 - old{number} 0 big - 1.000\n" for number in range(100)))
     (machine,) = run(cloud.launch(_request(made[:1], "t1")))
@@ -196,6 +198,14 @@ def test_a_machine_that_the_place_does_not_have_has_no_host(made: list[SshMachin
     with pytest.raises(CloudError) as refusal:
         cloud.host(Machine(cloud_id="x:22/t.0", token="t", index=0, state=MachineState.RUNNING, type="big"), "")
     assert refusal.value.fault is Fault.NOT_FOUND
+
+
+def test_a_machine_that_cannot_be_written_to_is_told_of(made: list[SshMachine], cloud: SshCloud) -> None:
+    for each in made:
+        (each.home / ".reconciler").mkdir()  # root's
+    fault, message = _fault(cloud, _request(made, "t1"))
+    assert fault is Fault.CAPACITY
+    assert "cannot be written" in message
 
 
 @pytest.mark.parametrize("tags", [{}, {CONTROLLER: "a b"}])

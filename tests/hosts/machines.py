@@ -1,17 +1,22 @@
 """A machine for tests, and shorthands for what tests ask of it and of its processes."""
 
 import asyncio
+import atexit
 import os
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import frozen
 
 from reconciler.hosts.agent import AgentHost
+from reconciler.hosts.ssh import SshTransport
+from reconciler.hosts.ssh_way import Way
 from reconciler.model.job import Job, JobReport, Report
+from tests.machines.sshd import SshMachine
 
 T = TypeVar("T")
 
@@ -75,9 +80,32 @@ class LocalMachine:
         return found
 
 
+def ssh_way(machine: SshMachine, **more: Any) -> Way:
+    """The way there, by its own key."""
+    given = {"address": machine.address, "port": machine.port, "user": machine.user, "key_path": machine.key_path}
+    return Way(**(given | more))
+
+
+def ssh_transport(machine: SshMachine, **more: Any) -> SshTransport:
+    """A connection there, not yet open."""
+    return SshTransport(ssh_way(machine, **more), handshakes=asyncio.Semaphore(5))
+
+
+def ssh_host(machine: SshMachine, **more: Any) -> AgentHost:
+    """A host by ssh."""
+    return AgentHost(ssh_transport(machine, **more))
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """One piece of asynchronous work in a loop of its own."""
-    return asyncio.run(work)
+    """One piece of asynchronous work, in the one loop of these tests: an open connection belongs to its loop."""
+    return _runner().run(work)
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
 
 
 def alive(pid: int) -> bool:

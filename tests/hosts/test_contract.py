@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,36 @@ from reconciler.hosts.agent import AgentHost, agent_script
 from reconciler.hosts.base import Host, HostRefusedError
 from reconciler.hosts.local import local_host
 from reconciler.model.job import Job, JobReport, JobState, Report
-from tests.hosts.machines import run
+from tests.hosts.machines import run, ssh_host
+from tests.machines.sshd import machine, need_machines
 
 
-def _local(folder: Path) -> AgentHost:
-    folder.mkdir()
-    return local_host(folder, f"test-{uuid.uuid4()}")
-
-
-HOSTS: dict[str, Callable[[Path], AgentHost]] = {"local": _local}
-
-
-@pytest.fixture(params=sorted(HOSTS))
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AgentHost]:
-    made = HOSTS[request.param](tmp_path / "home")
+@contextmanager
+def _local(home: Path) -> Iterator[AgentHost]:
+    home.mkdir()
+    made = local_host(home, f"test-{uuid.uuid4()}")
     yield made
     run(made.install())
     run(made.kill_all())
     run(made.close())
+
+
+@contextmanager
+def _ssh(home: Path) -> Iterator[AgentHost]:
+    need_machines()
+    with machine(home=home) as there:
+        made = ssh_host(there)
+        yield made
+        run(made.close())
+
+
+HOSTS: dict[str, Callable[[Path], AbstractContextManager[AgentHost]]] = {"local": _local, "ssh": _ssh}
+
+
+@pytest.fixture(params=sorted(HOSTS))
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AgentHost]:
+    with HOSTS[request.param](tmp_path / "home") as made:
+        yield made
 
 
 async def _over(host: Host, job: str) -> JobReport:
@@ -39,7 +52,7 @@ async def _over(host: Host, job: str) -> JobReport:
 
 def test_a_bare_machine_says_who_it_is_and_refuses_jobs(host: Host) -> None:
     report = run(host.report())
-    assert report == Report(boot_id=report.boot_id, uptime=report.uptime, agent="")
+    assert report == Report(boot_id=report.boot_id, uptime=report.uptime, agent="", host_key=report.host_key)
     assert report.boot_id
     with pytest.raises(HostRefusedError, match="not installed"):
         run(host.start(Job(id="a", command="true"), boot_id=report.boot_id))
@@ -122,7 +135,14 @@ def test_files_and_folders_are_put_and_put_again(host: Host, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("target", ["~/../out", "/tmp/out", "../out"])
-def test_nothing_is_put_outside_a_local_machine(host: Host, tmp_path: Path, target: str) -> None:
+def test_nothing_is_put_outside_a_local_machine(tmp_path: Path, target: str) -> None:
+    (tmp_path / "single").write_text("two")
+    with _local(tmp_path / "home") as host, pytest.raises(HostRefusedError, match="home"):
+        run(host.put({tmp_path / "single": target}))
+
+
+@pytest.mark.parametrize("target", ["~/../out", "../out"])
+def test_nothing_is_put_upwards(host: Host, tmp_path: Path, target: str) -> None:
     (tmp_path / "single").write_text("two")
     with pytest.raises(HostRefusedError, match="home"):
         run(host.put({tmp_path / "single": target}))
