@@ -1,8 +1,6 @@
 """RAMP: a submission is put into a kit, trained on every fold, and judged by what lies in training_output."""
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from attrs import frozen
@@ -14,6 +12,7 @@ from reconciler.model.rows import Outcome
 from reconciler.model.snapshot import Verdict
 from reconciler.spec.options import Ramp
 from reconciler.workloads.endings import ended_badly, exit_words, limits, told, with_words
+from reconciler.workloads.environment import named_environment, shell_lines
 from reconciler.workloads.ramp_output import MEMORY, OUTPUT, UnreadableError, failed_folds, folds, scores, unfinished
 from reconciler.workloads.words import last_words
 
@@ -32,7 +31,7 @@ class RampWorkload:
         memory = (MEMORY,) if self.settings.memory_profiling else ()
         return Job(
             id=assignment.attempt,
-            command=_script(),
+            command=f"{shell_lines('environment.sh')}\n{shell_lines('ramp.sh')}",
             env={**told(assignment), **self._environment()},
             limit=assignment.limit,
             folder=folder,
@@ -46,6 +45,7 @@ class RampWorkload:
             "RECONCILER_RAMP_DATA": self.settings.data or "",
             "RECONCILER_RAMP_COMMAND": self.settings.command or "",
             "RECONCILER_RAMP_MEMORY": "yes" if self.settings.memory_profiling else "",
+            **named_environment(self.settings),
         }
 
     def verdict(self, assignment: Assignment, report: JobReport, home: Path, collected: Collected) -> Verdict:
@@ -63,11 +63,6 @@ class RampWorkload:
             return Verdict(outcome=Outcome.SUCCEEDED, scores=scores(home, collected.outputs))
         except UnreadableError as error:
             return Verdict(outcome=Outcome.INVALID, message=str(error))
-
-
-@cache
-def _script() -> str:
-    return files("reconciler.workloads").joinpath("ramp.sh").read_text(encoding="utf-8")
 
 
 def _failure(report: JobReport, home: Path, collected: Collected, failed: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from reconciler.model.rows import Outcome
 from reconciler.model.snapshot import Verdict
 from reconciler.spec.options import Script
 from reconciler.workloads.endings import ended_badly, exit_words, limits, told, with_words
+from reconciler.workloads.environment import named_environment, shell_lines
 from reconciler.workloads.words import last_words
 
 
@@ -20,14 +21,18 @@ class ScriptWorkload:
     settings: Script
 
     def job(self, assignment: Assignment, folder: Path) -> Job:
-        """The command in the uploaded folder, with the outputs that the pool declares."""
+        """The command in the uploaded folder and the environment named, with the outputs that the pool declares."""
+        checkpoint = self.settings.checkpoint or ""
+        environment = named_environment(self.settings)
+        before = f"{shell_lines('environment.sh')}\nuse_environment\n" if environment else ""
         return Job(
             id=assignment.attempt,
-            command=self.settings.command,
-            env=told(assignment),
+            command=before + self.settings.command,
+            env={**told(assignment), **environment},
             limit=assignment.limit,
             folder=folder,
-            outputs=self.settings.outputs,
+            checkpoint=checkpoint,
+            outputs=(*self.settings.outputs, *([f"{checkpoint}/**"] if checkpoint else [])),
             output_limits=limits(assignment),
         )
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import reconciler.workloads
-
-SCRIPT = Path(reconciler.workloads.__file__).parent / "ramp.sh"
+from reconciler.spec.options import Ramp
+from reconciler.workloads.ramp import RampWorkload
+from tests.workloads.stand_in import conda
+from tests.workloads.work_cases import ORDERS
 
 # Stands in for ramp-test: says where it is and how it was called, and leaves a result of its own.
 TOOL = """#!/bin/sh
@@ -67,6 +68,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, home: Path, work: Path) 
     if shell[0] == "busybox":
         subprocess.run(["busybox", "--install", "-s", path], check=True)
     (tmp_path / "record").mkdir()
+    script = tmp_path / "command"
+    script.write_text(RampWorkload(Ramp(kit="~/kit")).job(ORDERS, tmp_path).command)
 
     def run(**settings: str) -> "subprocess.CompletedProcess[str]":
         environ = {
@@ -77,7 +80,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, home: Path, work: Path) 
             "RECONCILER_RAMP_KIT": "~/kit",
             **settings,
         }
-        return subprocess.run([shutil.which(shell[0]) or "", *shell[1:], SCRIPT], cwd=work, env=environ,
+        return subprocess.run([shutil.which(shell[0]) or "", *shell[1:], script], cwd=work, env=environ,
                               capture_output=True, text=True, timeout=60)  # fmt: skip
 
     return run
@@ -197,8 +200,58 @@ def test_what_is_missing_is_said(run: Run, home: Path, settings: dict[str, str],
     assert outcome.stderr.startswith(message.format(home=home))
 
 
-def test_shellcheck_finds_nothing() -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
-    outcome = subprocess.run(["shellcheck", "-s", "sh", SCRIPT], capture_output=True, text=True)
-    assert (outcome.returncode, outcome.stdout) == (0, "")
+PYTHON = """#!/bin/sh
+[ "$1" != -c ] || exit "${RAMP_IS_MISSING:-0}"
+shift
+exec "${0%/*}/hidden/ramp-test" "$@"
+"""
+
+
+def test_a_conda_environments_tool_is_called_as_ramps_own_worker_does(run: Run, record: Record, home: Path) -> None:
+    prefix = home / "miniconda3" / "envs" / "iris"
+    program = conda(home / "miniconda3")
+    tool(prefix / "bin", "ramp-test")
+    tool(home / "env" / "bin", "ramp-test", "#!/bin/sh\nexit 9\n")
+    assert run(RECONCILER_CONDA_ENV="iris", CONDA_EXE=str(program)).returncode == 0
+    assert record("arguments")[-2:] == ["--save-output", "--ignore-warning"]
+    told = {f"CONDA_PREFIX={prefix}", "CONDA_DEFAULT_ENV=iris"}
+    assert told <= set(record("environment"))
+    assert any(line.startswith(f"PATH={prefix}/bin:") for line in record("environment"))
+
+
+@pytest.mark.parametrize("name", ["ramp-test", "ramp_test_submission"])
+@pytest.mark.parametrize("setting", ["RECONCILER_VENV", "RECONCILER_PYTHON"])
+def test_the_tool_is_of_the_environment(run: Run, record: Record, home: Path, name: str, setting: str) -> None:
+    tool(home / "mine" / "bin", name)
+    tool(home / "mine" / "bin", "python", PYTHON)
+    tool(home / "env" / "bin", "ramp-test", "#!/bin/sh\nexit 9\n")
+    place = "~/mine" if setting == "RECONCILER_VENV" else "~/mine/bin/python"
+    assert run(**{setting: place}).returncode == 0
+    assert record("arguments")[0] == name
+    assert "--ignore-warning" not in record("arguments")
+
+
+def test_an_interpreter_runs_ramps_module(run: Run, record: Record, home: Path) -> None:
+    tool(home / "mine", "python3.11", PYTHON)
+    tool(home / "mine" / "hidden", "ramp-test")
+    assert run(RECONCILER_PYTHON="~/mine/python3.11").returncode == 0
+    assert record("arguments")[:4] == ["ramp-test", "rampwf.utils.cli.testing", "--submission", "good"]
+
+
+@pytest.mark.parametrize("setting", ["RECONCILER_VENV", "RECONCILER_PYTHON"])
+def test_no_other_environments_tool_is_taken(run: Run, record: Record, home: Path, setting: str) -> None:
+    tool(home / "env" / "bin", "ramp-test")
+    tool(home / "mine" / "bin", "python", PYTHON)
+    place = "~/mine" if setting == "RECONCILER_VENV" else "~/mine/bin/python"
+    outcome = run(**{setting: place}, RAMP_IS_MISSING="1")
+    assert outcome.returncode == 127
+    missing = f"ramp: neither ramp-test nor ramp_test_submission is in {home}/mine/bin: install ramp-workflow"
+    assert outcome.stderr.startswith(missing)
+
+
+def test_a_command_runs_in_the_environment(run: Run, record: Record, home: Path) -> None:
+    tool(home / "mine" / "bin", "ramp-test")
+    tool(home / "mine" / "bin", "python", PYTHON)
+    command = 'ramp-test --submission "$RECONCILER_SUBMISSION" --quick-test'
+    assert run(RECONCILER_VENV="~/mine", RECONCILER_RAMP_COMMAND=command).returncode == 0
+    assert record("arguments") == ["ramp-test", "--submission", "good", "--quick-test"]

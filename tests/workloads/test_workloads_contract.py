@@ -13,6 +13,7 @@ from reconciler.hosts.upload import job_entries
 from reconciler.model.job import Folder, JobReport
 from reconciler.model.rows import Outcome
 from reconciler.spec.canonical import UnreadableSpec, to_json
+from reconciler.spec.errors import Wrong
 from reconciler.spec.options import WORKLOADS as OPTIONS
 from reconciler.spec.options import Ramp, Script
 from reconciler.workloads import WORKLOADS, workload
@@ -24,6 +25,12 @@ CASES: Mapping[str, object] = MappingProxyType(
         "script": Script(command="sh run.sh", outputs=("out/**",)),
         "ramp": Ramp(kit="~/kit", memory_profiling=True, command=None, data="/data"),
     }
+)
+# The settings that name an environment are every workload's that runs on the machine itself.
+ENVIRONMENTS = (
+    {"conda_env": "iris"},
+    {"venv": "~/env"},
+    {"python": "/usr/bin/python3"},
 )
 
 
@@ -40,6 +47,29 @@ def test_every_kind_is_registered_where_the_loader_looks_and_tested_here() -> No
 @pytest.mark.parametrize("kind", CASES)
 def test_frozen_settings_come_back(kind: str) -> None:
     assert workload(kind, to_json(CASES[kind])).settings == CASES[kind]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("named", ENVIRONMENTS)
+@pytest.mark.parametrize("kind", ["script", "ramp"])
+def test_an_environment_is_told_by_variables_alone(tmp_path: Path, kind: str, named: dict[str, str]) -> None:
+    settings = evolve(CASES[kind], **named)  # type: ignore[type-var]
+    job = workload(kind, to_json(settings)).job(ORDERS, tmp_path)
+    assert set(named.values()) <= set(job.env.values())
+    assert not any(value in job.command for value in named.values())
+    assert "\nuse_environment\n" in job.command
+
+
+@pytest.mark.parametrize("kind", ["script", "ramp"])
+def test_two_environments_are_refused(kind: str) -> None:
+    with pytest.raises(Wrong) as caught:
+        evolve(CASES[kind], venv="~/env", conda_env="iris")  # type: ignore[type-var]
+    assert (caught.value.what, caught.value.hint) == ("conda_env and venv name an environment each", "keep one of them")
+
+
+@pytest.mark.parametrize("name", ["/opt/iris", "a b", "..", "a:b", "a#b"])
+def test_a_conda_environment_has_a_name(name: str) -> None:
+    with pytest.raises(Wrong, match="is not the name of a conda environment"):
+        Ramp(kit="~/kit", conda_env=name)
 
 
 @pytest.mark.parametrize(("kind", "settings"), [("docker", "{}"), ("script", "{"), ("ramp", "{}")])
