@@ -20,8 +20,9 @@ cmd_forget() { # JOB
     [ -d "$dir" ] || return 0
     judge
     case $line in "$job starting "* | "$job running "*) die 6 "$job is not over" ;; esac
-    chmod -R u+rwx "$dir/work" 2>/dev/null
-    rm -rf "$dir/work" "$dir/spec" "$dir/log" "$dir/usage" "$dir"/spare.* "$dir"/pack.* "$dir/$job".* || die 4 "cannot free $dir"
+    # Only a job that took rights away from itself makes this take two.
+    set -- "$dir/work" "$dir/spec" "$dir/log" "$dir/usage" "$dir/refused" "$dir"/spare.* "$dir"/pack.* "$dir/$job".*
+    rm -rf "$@" 2>/dev/null || { chmod -R u+rwx "$dir/work" 2>/dev/null; rm -rf "$@" || die 4 "cannot free $dir"; }
     { : >"$dir/forgotten"; } 2>/dev/null || die 4 "cannot write to $dir"
 }
 

@@ -82,9 +82,17 @@ apply_limits() { # $box/files into $box/names and $box/refused; only sizes are r
         { count++; total += $1; print $2 >ENVIRON["AGENT_NAMES"] }' >>"$box/refused" || die 4 "cannot list outputs"
 }
 
+pack_plainly() { # a job without outputs and with a log that need not be shortened: most processes can be saved
+    [ ! -s "$dir/spec/outputs" ] && [ ! -L "$dir/log" ] && [ -f "$dir/log" ] || return 0
+    size_of "$dir/log"
+    [ "$size" -le $((2 * log_half * 65536)) ] && { : >"$dir/refused"; } 2>/dev/null || return 0
+    cd "$dir" && exec tar -cf - log refused
+}
+
 cmd_pack() { # JOB > tar, tar, ...: log, the outputs, and at last `refused`, without which it was cut off
     use_job "${1:-}"
     [ -d "$dir" ] && [ ! -e "$dir/forgotten" ] || die 5 "this machine has no job $job, or it was forgotten"
+    pack_plainly
     make_box
     pack_log
     find_outputs
