@@ -5,11 +5,11 @@ import contextlib
 import functools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import Factory, define, frozen
 
@@ -23,19 +23,23 @@ from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.lifecycle.table import Kind
 from reconciler.loop import Loop, Passed
 from reconciler.model.offer import Machine, MachineState, Place
-from reconciler.model.rows import Identity, Instance
+from reconciler.model.rows import Identity, Instance, Submission
 from reconciler.process import is_dead, this_process
 from reconciler.queues.folder import FolderQueue
 from reconciler.sinks import build as build_sinks
 from reconciler.sinks.scores import Row, Rows
-from reconciler.source import Feed, FileSource, SpecFiles
+from reconciler.source import Feed, FileSource, SpecFiles, Specs
 from reconciler.spec.errors import SpecError
 from reconciler.spec.loader import load_config, load_pools, queue_problems
-from reconciler.spec.values import Config
+from reconciler.spec.values import Config, RampEvent
 from reconciler.store.bell import rings
 from reconciler.store.store import Store
 from reconciler.wakes import on_bell, on_change
 from reconciler.workloads import workload
+
+if TYPE_CHECKING:
+    from reconciler.queues.ramp_database import RampQueue
+    from reconciler.sinks.ramp_database import RampSink
 
 HANDSHAKES = 50  # machines that are connected to at a time: each costs some ten milliseconds of CPU
 ID_BYTES = 5  # of chance in an id: with the database's unique constraints, plenty
@@ -139,21 +143,43 @@ def _scored(store: Store, db: Threaded) -> Rows:
     return rows
 
 
+def _ramp(config: Config, store: Store, db: Threaded, content: Path) -> "list[tuple[RampEvent, RampQueue, RampSink]]":
+    """Each event of a RAMP database, as a queue and as a sink. Raises StoreError for a URL that is none."""
+    if not config.ramp:
+        return []
+    from reconciler.queues.ramp_database import RampQueue
+    from reconciler.rampdb.access import names_of
+    from reconciler.sinks.ramp_database import RampSink
+
+    async def known(name: str) -> Mapping[str, Submission]:
+        return cast("Mapping[str, Submission]", await db(store.latest_by_key, name))
+
+    return [
+        (event, RampQueue.open(event, content, name=name, known=known), RampSink.open(event, environ=os.environ))
+        for event, name in zip(config.ramp, names_of(config.ramp), strict=True)
+    ]
+
+
 @asynccontextmanager
 async def assembled(
-    config: Config, specs: SpecFiles, store: Store, tell: Callable[[Passed], None]
+    config: Config, specs: Specs, store: Store, tell: Callable[[Passed], None], *, machines: Machines | None = None
 ) -> AsyncIterator[Loop]:
     """A loop that is ready to run; afterwards its connections are closed. Jobs and machines go on.
 
+    `machines`: the clouds and hosts, where they are to be others than those of the registry.
+
     Within `watched_by_pidfd`, else commands on this computer take a thread each.
     """
-    db, machines, me = Threaded(), Machines(here(config, store.identity)), this_process()
+    db, me = Threaded(), this_process()
+    machines = machines or Machines(here(config, store.identity))
     content = config.state / "content"
     for folder in (config.results, config.state, content):
         folder.mkdir(parents=True, exist_ok=True)
-    feeds = (
-        [Feed(queue=FolderQueue(config.queue.folder, content), pool=config.queue.pool)] if config.queue.folder else []
-    )
+    feeds = []
+    if config.queue.folder:
+        feeds.append(Feed(queue=FolderQueue(config.queue.folder, content), pool=config.queue.pool))
+    ramp = _ramp(config, store, db, content)
+    feeds += [Feed(queue=queue, pool=event.pool) for event, queue, _ in ramp]
     tools = Tools(
         reader=store,
         db=db,
@@ -161,7 +187,10 @@ async def assembled(
         host=machines.host,
         keep_hosts=machines.keep,
         workload=workload,
-        sinks=build_sinks(config, rows=_scored(store, db), environ=os.environ),
+        sinks={
+            **build_sinks(config, rows=_scored(store, db), environ=os.environ),
+            **{queue.name: sink for _, queue, sink in ramp},
+        },
         environ=os.environ,
         results=config.results,
         content=content,
@@ -179,6 +208,9 @@ async def assembled(
         yield loop
     finally:
         await machines.close()
+        for _, queue, sink in ramp:
+            queue.close()
+            sink.close()
         await asyncio.to_thread(db.executor.shutdown)  # may wait for a lock; what was cancelled ends meanwhile
 
 

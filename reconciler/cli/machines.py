@@ -136,12 +136,12 @@ def _print_troubles(deployment: "Deployment") -> None:
 
 
 def _print_instances(deployment: "Deployment", rows: Sequence["Instance"], costs: Costs) -> None:
-    from reconciler.cli.status import busy
+    from reconciler.cli.status import busy, trouble
 
     now, on = deployment.store.now(), busy(deployment)
     lines = [
         (row.id, row.pool, row.type, state_cell(row.state), lasting(now - row.since), lasting(_age(row, now)),
-         _dollars(costs[row.id].so_far), row.cloud_id or "-", row.reason or row.last_error or on.get(row.id, ""))
+         _dollars(costs[row.id].so_far), row.cloud_id or "-", trouble(row) or on.get(row.id, ""))
         for row in rows
     ]  # fmt: skip
     columns = ("INSTANCE", "POOL", "TYPE", "STATE", "FOR", "AGE", "USD", "CLOUD ID", "WHAT")

@@ -46,11 +46,19 @@ def yes_option() -> Callable[[Command], Command]:
 
 
 def config_path(ctx: click.Context) -> Path:
-    """The config.yml that was meant. Ends with status 2 where none, or more than one, was named."""
-    paths = config_paths(ctx)
-    if len(paths) > 1:
-        raise Stop(USAGE, f"one --config at a time; you named {', '.join(map(str, paths))}")
-    return paths[0]
+    """The config.yml that was meant. Ends with status 2 where none, or more than one, was named. Raises SpecError.
+
+    RAMP's files are translated: the path is that of the translation.
+    """
+    import os
+
+    from reconciler.compat.translated import served, translated
+
+    found = served(config_paths(ctx))
+    if len(found) > 1:
+        named = (str(each) if isinstance(each, Path) else f"the event {each.event}" for each in found)
+        raise Stop(USAGE, f"one --config at a time; you named {', '.join(named)}")
+    return found[0] if isinstance(found[0], Path) else translated(found[0], os.environ)
 
 
 def config_paths(ctx: click.Context) -> tuple[Path, ...]:

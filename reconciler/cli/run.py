@@ -21,13 +21,16 @@ from reconciler.cli.changes import plan as changes_of_plan
 from reconciler.cli.deployment import IN_MEMORY, Deployment, is_missing
 from reconciler.cli.failing import SETTLED, UNSETTLED
 from reconciler.cli.options import config_paths
-from reconciler.cli.printing import say
+from reconciler.cli.printing import say, warn
 from reconciler.cli.progress import ENDS, Lines, Progress, progress
 from reconciler.cli.summary import left, summary
+from reconciler.compat.ramp_config import RampDeployment
+from reconciler.compat.ramp_specs import RampSpecs
+from reconciler.compat.translated import served, translated
 from reconciler.decide.settled import Standing
 from reconciler.hosts.local import watched_by_pidfd
 from reconciler.loop import Passed
-from reconciler.source import SpecFiles
+from reconciler.source import SpecFiles, Specs
 from reconciler.spec.values import Config
 from reconciler.store.store import Store
 from reconciler.wiring import assembled, awake, open_store, read_config
@@ -51,30 +54,41 @@ class Served:
     """One of the deployments that this process serves."""
 
     config: Config
-    specs: SpecFiles
+    specs: Specs
     store: Store
 
 
 def run(ctx: click.Context, mode: Mode, *, quiet: bool) -> int:
     """Run in one mode; answers with the exit status. Raises SpecError, StoreError."""
-    return run_all(config_paths(ctx), mode, quiet=quiet)
+    wanted = served(config_paths(ctx))
+    for note in (note for each in wanted if isinstance(each, RampDeployment) for note in each.notes):
+        warn(note)
+    return run_all(wanted, mode, quiet=quiet)
 
 
-def run_all(paths: Sequence[Path], mode: Mode, *, quiet: bool) -> int:
+def run_all(wanted: Sequence[Path | RampDeployment], mode: Mode, *, quiet: bool) -> int:
     """Serve every one of these in this process, each with its own database, machines and results."""
-    read = [read_config(path) for path in paths]
+    read = [_read(each) for each in wanted]
     if mode is Mode.DRY_RUN:
-        return max(_dry_run(config) for config, _ in read)
+        return max(_dry_run(config, specs) for config, specs in read)
     with ExitStack() as stack:
-        served = []
+        all_of_them = []
         for config, specs in read:
             store = open_store(config)
             stack.callback(store.close)
-            served.append(Served(config, specs, store))
+            all_of_them.append(Served(config, specs, store))
         with ExitStack() as shown:
-            told = [shown.enter_context(_progress(each, quiet=quiet, alone=len(served) == 1)) for each in served]
-            passes = asyncio.run(_run(mode, served, told))
-        return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(served, passes, strict=True))
+            alone = len(all_of_them) == 1
+            told = [shown.enter_context(_progress(each, quiet=quiet, alone=alone)) for each in all_of_them]
+            passes = asyncio.run(_run(mode, all_of_them, told))
+        return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(all_of_them, passes, strict=True))
+
+
+def _read(wanted: Path | RampDeployment) -> tuple[Config, Specs]:
+    if isinstance(wanted, Path):
+        return read_config(wanted)
+    translated(wanted, os.environ)
+    return wanted.config, RampSpecs(deployment=wanted)
 
 
 def _progress(each: Served, *, quiet: bool, alone: bool) -> Progress:
@@ -89,11 +103,11 @@ def _done(store: Store) -> dict[str, int]:
     return {state: total for state in sorted(ENDS) if (total := sum(states.get(state, 0) for states in counted))}
 
 
-async def _run(mode: Mode, served: Sequence[Served], told: Sequence[Progress]) -> Sequence[Passed | None]:
+async def _run(mode: Mode, all_of_them: Sequence[Served], told: Sequence[Progress]) -> Sequence[Passed | None]:
     """The last pass of each; None where a signal ended the run."""
 
     async def together() -> Sequence[Passed | None]:
-        tasks = [asyncio.ensure_future(_one(mode, *each)) for each in zip(served, told, strict=True)]
+        tasks = [asyncio.ensure_future(_one(mode, *each)) for each in zip(all_of_them, told, strict=True)]
         try:
             return await asyncio.gather(*tasks)
         finally:  # where one cannot go on, the others end as cleanly as at a signal
@@ -102,7 +116,7 @@ async def _run(mode: Mode, served: Sequence[Served], told: Sequence[Progress]) -
             await asyncio.gather(*tasks, return_exceptions=True)
 
     with watched_by_pidfd():
-        return await _unless_stopped(together()) or [None] * len(served)
+        return await _unless_stopped(together()) or [None] * len(all_of_them)
 
 
 async def _one(mode: Mode, each: Served, shown: Progress) -> Passed | None:
@@ -170,13 +184,13 @@ def _goes_on(deployment: Deployment) -> None:
     say(f"stopped: {jobs} submissions on {machines} machines go on without us, {queued} stay queued; start again")
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: Config, specs: Specs) -> int:
     """Print what the next pass would do. Nothing outside a temporary folder is written."""
     with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
         aside = evolve(config, results=Path(scratch) / "results", state=Path(scratch) / "state")
         store = open_store(evolve(config, database=IN_MEMORY) if is_missing(config) else config)
         try:
-            passed = asyncio.run(_plan(aside, store))
+            passed = asyncio.run(_plan(aside, specs, store))
         finally:
             store.close()
     lines = [str(change) for change in changes_of_plan(passed.decision, passed.recorded)]
@@ -185,7 +199,8 @@ def _dry_run(config: Config) -> int:
     return SETTLED
 
 
-async def _plan(config: Config, store: Store) -> Passed:
+async def _plan(config: Config, specs: Specs, store: Store) -> Passed:
     with watched_by_pidfd():
-        async with assembled(config, SpecFiles(config=config), store, lambda _: None) as loop:
+        aside = specs if isinstance(specs, RampSpecs) else SpecFiles(config=config)
+        async with assembled(config, aside, store, lambda _: None) as loop:
             return await loop.plan()

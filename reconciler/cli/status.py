@@ -158,10 +158,17 @@ def _print_instances(deployment: "Deployment", rows: Sequence["Instance"]) -> No
     now, on = deployment.store.now(), busy(deployment)
     lines = [
         (row.id, row.pool, row.type, state_cell(row.state), lasting(now - row.since),
-         row.reason or row.last_error or on.get(row.id, ""))
+         trouble(row) or on.get(row.id, ""))
         for row in rows
     ]  # fmt: skip
     show(table(("INSTANCE", "POOL", "TYPE", "STATE", "FOR", "WHAT"), lines, fold=("INSTANCE", "WHAT")))
+
+
+def trouble(row: "Instance") -> str:
+    """Why a machine is as it is; while something fails, that too, so that a lasting reason does not hide it."""
+    if row.reason and row.strikes and row.last_error:
+        return f"{row.reason}; {row.last_error}"
+    return row.reason or row.last_error
 
 
 def busy(deployment: "Deployment") -> Mapping[str, str]:

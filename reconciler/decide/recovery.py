@@ -167,8 +167,8 @@ def _gone(name: str, pool: str, known: Known) -> Instance:
     """The row of a machine that nobody will see again: its attempts point to it."""
     place = known.pools[pool][1]
     return Instance(
-        id=name, version=1, pool=pool, token=f"lost-{name}", index=0, type="", market="", zone="",
-        cloud=place.cloud, place=place.settings, settings="", spec_hash="", state="terminated",
-        reason="lost with the database", since=known.now, born=known.now, cloud_id="", address="", boot_id="", host_key="", adopted=False, strikes=0, strikes_since=0.0,
-        not_before=0.0, last_error="", claim_by="", claim_until=0.0,
+        id=name, version=1, pool=pool, token=f"lost-{name}", index=0, type="", market="", zone="", cloud=place.cloud,
+        place=place.settings, settings="", spec_hash="", state="terminated", reason="lost with the database",
+        since=known.now, born=known.now, cloud_id="", address="", boot_id="", host_key="", adopted=False, strikes=0,
+        strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip
