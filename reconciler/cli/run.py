@@ -80,7 +80,7 @@ def run_all(wanted: Sequence[Path | RampDeployment], mode: Mode, *, quiet: bool)
         with ExitStack() as shown:
             alone = len(all_of_them) == 1
             told = [shown.enter_context(_progress(each, quiet=quiet, alone=alone)) for each in all_of_them]
-            passes = asyncio.run(_run(mode, all_of_them, told))
+            passes = asyncio.run(run_served(mode, all_of_them, told))
         return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(all_of_them, passes, strict=True))
 
 
@@ -103,7 +103,7 @@ def _done(store: Store) -> dict[str, int]:
     return {state: total for state in sorted(ENDS) if (total := sum(states.get(state, 0) for states in counted))}
 
 
-async def _run(mode: Mode, all_of_them: Sequence[Served], told: Sequence[Progress]) -> Sequence[Passed | None]:
+async def run_served(mode: Mode, all_of_them: Sequence[Served], told: Sequence[Progress]) -> Sequence[Passed | None]:
     """The last pass of each; None where a signal ended the run."""
 
     async def together() -> Sequence[Passed | None]:

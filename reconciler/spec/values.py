@@ -153,6 +153,10 @@ class RampEvent:
     event: Annotated[str, "the event's name, as RAMP has it"]
     pool: Annotated[Name, "for its submissions; without it, the only pool there is"] = ""
     route: Annotated[tuple[Route, ...], "those that go elsewhere; the first that fits counts"] = ()
+    only: Annotated[
+        tuple[Annotated[int, Range(1, 2**53)], ...],
+        "these submissions alone, by RAMP's ids, also where they are not new",
+    ] = ()
     logs: Annotated[Path | None, "a folder for a copy of each log, where RAMP looks for it"] = None
     predictions: Annotated[Path | None, "a folder for a copy of each training_output, where RAMP looks for it"] = None
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler.cli import main
-from reconciler.compat.doors import ramp_aws_train, ramp_aws_train_loop, ramp_launch
+from reconciler.cli.ramp_commands import ramp_aws_train, ramp_aws_train_loop, ramp_launch
 from tests.compat.ramp_cases import AWS, CONDA, RAMP, SQLALCHEMY, WORKER
 
 REGION = "  region_name: eu-west-1\n"

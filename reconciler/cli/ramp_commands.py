@@ -4,36 +4,26 @@
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from reconciler.cli.failing import told
+from reconciler.cli.ramp_train import Until, Wanted, serve, train
 from reconciler.compat.ramp_config import RampDeployment, read, read_all
-from reconciler.compat.running import Until, Wanted, run
-from reconciler.spec.errors import SpecError
 
-USAGE = 2
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FILE = click.Path(path_type=Path)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What is wrong in a file is told, with status 2."""
-    try:
-        yield
-    except SpecError as error:
-        click.echo(str(error), err=True)
-        raise click.exceptions.Exit(USAGE) from error
 
 
 def _hand_over(deployments: Sequence[RampDeployment], until: Until, wanted: Wanted | None = None) -> None:
     """Say what changed, then run; ends with the loop's status."""
     for note in (note for each in deployments for note in each.notes):
         click.echo(note, err=True)
-    raise click.exceptions.Exit(run(deployments, until, wanted))
+    with told():
+        status = train(deployments[0], wanted) if wanted else serve(deployments, until)
+    raise click.exceptions.Exit(status)
 
 
 @click.command("ramp_aws_train", context_settings=_SETTINGS)
@@ -52,10 +42,10 @@ def ramp_aws_train(
         raise click.UsageError("name the submission: by its id, or with --event, --team and --name")
     if submission_id is not None and any(by_name):
         raise click.UsageError("name the submission one way: by its id, or with --event, --team and --name")
-    with _told():
+    with told():
         found = [read(config, event=event)]
     wanted = Wanted(submission_id=submission_id, team=team, name=name, instance_id=instance_id)
-    _hand_over(found, Until.TRAINED, wanted)
+    _hand_over(found, Until.SETTLED, wanted)
 
 
 @click.command("ramp_aws_train_loop", context_settings=_SETTINGS)
@@ -63,7 +53,7 @@ def ramp_aws_train(
 @click.option("--event", help="The event's name; without it, the file's.")
 def ramp_aws_train_loop(config: Path, event: str | None) -> None:
     """Train every new submission of the event on EC2, until it is stopped."""
-    with _told():
+    with told():
         found = [read(config, event=event)]
     _hand_over(found, Until.STOPPED)
 
@@ -94,7 +84,7 @@ _config_option = click.option(
 @_verbose_option
 def dispatcher(config: Path, event_config: Path) -> None:
     """Train every new submission of an event, on what its file says."""
-    with _told():
+    with told():
         files = [event_config] if config.absolute() == event_config.absolute() else [config, event_config]
         found = read(*files)
     _hand_over([found], Until.SETTLED if found.ends else Until.STOPPED)
@@ -106,7 +96,7 @@ def dispatcher(config: Path, event_config: Path) -> None:
 @_verbose_option
 def daemon(config: Path, events_dir: Path) -> None:
     """Train every new submission of all the events in a folder, in one process."""
-    with _told():
+    with told():
         events = sorted(events_dir.glob("*/config.yml"))
         if not events:
             raise click.UsageError(f"no event lies in {events_dir}: name a folder of NAME/config.yml files")
@@ -120,6 +110,6 @@ def daemon(config: Path, events_dir: Path) -> None:
 @_verbose_option
 def worker(event_config: Path, submission: str) -> None:
     """Train one submission of the event's folder of submissions; no database hears of it."""
-    with _told():
+    with told():
         found = [read(event_config)]
-    _hand_over(found, Until.TRAINED, Wanted(folder=submission))
+    _hand_over(found, Until.SETTLED, Wanted(folder=submission))

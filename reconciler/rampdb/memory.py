@@ -1,0 +1,24 @@
+"""How much memory a training took: RAMP's own measure where it was profiled, else the machine's."""
+
+import re
+from pathlib import Path
+
+PROFILE = "mprof.dat"  # what mprof writes: a line `MEM <MiB> <time>` for every sample
+_MOST_LINES = 5_000_000
+_SAMPLE = re.compile(rb"MEM (\d{1,12}(?:\.\d{1,12})?) [\d.]+\s*")
+
+
+def peak_memory(results: Path | None, measured: float | None) -> float | None:
+    """MiB. The highest sample of mprof's, as RAMP took it (ramp-backend, aws/api.py), else what the host saw."""
+    peak = 0.0
+    try:
+        with (results / PROFILE if results else Path("/dev/null")).open("rb") as stream:
+            for _ in range(_MOST_LINES):
+                line = stream.readline(200)
+                if not line:
+                    break
+                match = _SAMPLE.fullmatch(line)
+                peak = max(peak, float(match[1])) if match else peak
+    except OSError:
+        peak = 0.0
+    return peak or measured
