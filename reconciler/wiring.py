@@ -27,6 +27,7 @@ from reconciler.model.rows import Identity, Instance, Submission
 from reconciler.process import is_dead, this_process
 from reconciler.queues.folder import FolderQueue
 from reconciler.sinks import build as build_sinks
+from reconciler.sinks.hooks import nothing_more
 from reconciler.sinks.scores import Row, Rows
 from reconciler.source import Feed, FileSource, SpecFiles, Specs
 from reconciler.spec.errors import SpecError
@@ -160,6 +161,15 @@ def _ramp(config: Config, store: Store, db: Threaded, content: Path) -> "list[tu
     ]
 
 
+def _hooks_hear(ramp: "Sequence[tuple[RampEvent, RampQueue, RampSink]]") -> Callable[[Submission], Mapping[str, str]]:
+    """What hooks are told of RAMP's submissions beside the usual."""
+    if not ramp:
+        return nothing_more
+    from reconciler.rampdb.hook_values import hook_values
+
+    return functools.partial(hook_values, {queue.name: queue.ramp for _, queue, _ in ramp})
+
+
 @asynccontextmanager
 async def assembled(
     config: Config, specs: Specs, store: Store, tell: Callable[[Passed], None], *, machines: Machines | None = None
@@ -188,7 +198,7 @@ async def assembled(
         keep_hosts=machines.keep,
         workload=workload,
         sinks={
-            **build_sinks(config, rows=_scored(store, db), environ=os.environ),
+            **build_sinks(config, rows=_scored(store, db), environ=os.environ, more=_hooks_hear(ramp)),
             **{queue.name: sink for _, queue, sink in ramp},
         },
         environ=os.environ,

@@ -16,6 +16,7 @@ from reconciler.clouds.ec2_lookups import find, prepared
 from reconciler.clouds.ec2_machines import instances_of, machine_of
 from reconciler.clouds.ec2_request import fingerprint
 from reconciler.clouds.ec2_ssh import ssh_host
+from reconciler.clouds.ec2_threads import Threads
 from reconciler.hosts.base import Host
 from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, MachineState, Place
 from reconciler.model.tags import CONTROLLER, REQUEST
@@ -30,12 +31,14 @@ _LONGEST_TOKEN = 64  # characters
 class Ec2Cloud:
     """One place. What is remembered here is only what the last look at the status checks said."""
 
-    def __init__(self, place: Place, here: Here, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` tells seconds, from any beginning."""
+    def __init__(
+        self, place: Place, here: Here, *, clock: Callable[[], float] = time.monotonic, threads: Threads | None = None
+    ) -> None:
+        """`clock` tells seconds, from any beginning; `threads` make the calls, without them a few of its own."""
         self.place = place
         self._here = here
         self._clock = clock
-        self._account = Account(json.loads(place.settings), here.environ)
+        self._account = Account(json.loads(place.settings), here.environ, threads=threads)
         self._impaired: Mapping[str, str] = {}
         self._checked: float | None = None
 

@@ -28,12 +28,14 @@ _REFERENCE = re.compile(r"\$\{(\w+)\}")
 class Account:
     """AWS, as the settings that tell a place say. Every call raises CloudError."""
 
-    def __init__(self, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-        """`settings` are a place's; keys in them are names of variables of `environ`."""
+    def __init__(
+        self, settings: Mapping[str, Any], environ: Mapping[str, str], *, threads: Threads | None = None
+    ) -> None:
+        """`settings` are a place's; keys in them are names of variables of `environ`; `threads` make the calls."""
         self.region = str(settings["region"])
         self._settings = settings
         self._environ = environ
-        self._threads = Threads(THREADS, f"ec2-{self.region}")
+        self._threads = threads or Threads(THREADS, f"ec2-{self.region}")
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, str, str], Any] = {}

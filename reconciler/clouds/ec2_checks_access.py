@@ -86,14 +86,15 @@ async def permissions(look: Look) -> Sequence[Check]:
     """That we may do what the loop will do: asked by DryRun, which does nothing."""
     try:
         ours = await find(look.account, f"tag:{CONTROLLER}", look.here.owner.controller)
-        checks = [judged("permission", True, "DescribeInstances")]
+        checks, empty = [judged("permission", True, "DescribeInstances")], not ours
     except CloudError as error:
-        ours, checks = (), [_denied("DescribeInstances", error)]
+        ours, checks, empty = (), [_denied("DescribeInstances", error)], False
     one = str(ours[0]["InstanceId"]) if ours else _NOBODY
     by_id = ["terminate_instances"]
     by_id += ["stop_instances", "start_instances"] if look.pool.idle.stop is not None else []
     for operation in by_id:
-        checks.append(await _may(look, operation, InstanceIds=[one]))
+        check = await _may(look, operation, InstanceIds=[one])
+        checks.append(_by_tags(operation) if empty and check.found is Found.PROBLEM else check)
     checks.append(await _may(look, "describe_instance_status"))
     checks.append(await _may(look, "get_console_output", InstanceId=one))
     try:
@@ -114,7 +115,7 @@ def _sample(look: Look) -> LaunchRequest:
 
 async def _may(look: Look, operation: str, **asked: Any) -> Check:
     """Whether an operation is allowed."""
-    name = "".join(part.capitalize() for part in operation.split("_"))
+    name = _action(operation)
     try:
         await look.account.call(operation, DryRun=True, **asked)
     except CloudError as error:
@@ -122,6 +123,17 @@ async def _may(look: Look, operation: str, **asked: Any) -> Check:
             return judged("permission", True, name)
         return _denied(name, error)
     return Check(what="permission", found=Found.UNKNOWN, text=f"could not check: {name} answered without DryRun")
+
+
+def _action(operation: str) -> str:
+    """What a policy calls boto3's operation."""
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+def _by_tags(operation: str) -> Check:
+    """A refusal while no machine is ours proves nothing: a policy that goes by tags refuses an id without any."""
+    text = f"could not check: {_action(operation)} is refused without a machine of ours: ask again when there is one"
+    return Check(what="permission", found=Found.UNKNOWN, text=text)
 
 
 def _denied(name: str, error: CloudError) -> Check:

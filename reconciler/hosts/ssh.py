@@ -41,9 +41,11 @@ class SshTransport:
         trusted: Callable[[], Awaitable[Sequence[str]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         home: Path | None = None,
+        log_in: Callable[..., Awaitable[Connection]] = login,
     ) -> None:
         """`handshakes`: how many log in at a time, over all machines; `trusted`: asks the machine's cloud for its host
-        keys, each `algorithm base64`, none where it cannot say; `clock` tells seconds; `home` is whose ~/.ssh it is.
+        keys, each `algorithm base64`, none where it cannot say; `clock` tells seconds; `home` is whose ~/.ssh it is;
+        `log_in` opens a connection, as `login` does.
         """
         self._way = way
         self._bastion_key = ""
@@ -51,6 +53,7 @@ class SshTransport:
         self._trusted = trusted
         self._clock = clock
         self._home = home or Path("~").expanduser()
+        self._log_in = log_in
         self._attempt: asyncio.Task[Connection] | None = None
         self._places = asyncio.Semaphore(AT_ONCE)
         self._bulk = asyncio.Semaphore(_IN_BULK)
@@ -195,21 +198,38 @@ class SshTransport:
         bastion = self._way.bastion()
         if bastion is not None:
             pinned = (self._bastion_key,) if self._bastion_key else ()
-            tunnel = await login(bastion, believed=pinned, tunnel=None, home=self._home)
+            tunnel = await self._log_in(bastion, believed=pinned, tunnel=None, home=self._home)
             self._live = [tunnel]
             self._bastion_key = _shown(tunnel)
         believed: Sequence[str] = (self._way.host_key,) if self._way.host_key else ()
-        if not believed and self._way.known_hosts is None and self._trusted is not None:
-            believed = tuple(await self._trusted())
         try:
-            connection = await login(
-                self._way, believed=believed, tunnel=self._live[0] if self._live else None, home=self._home
-            )
+            connection = await self._logged_in(believed)
+            self._live.insert(0, connection)
+            if not believed and self._way.known_hosts is None and self._trusted is not None:
+                connection = await self._told(connection, await self._trusted())
         except BaseException:
             await self._drop()
             raise
-        self._live.insert(0, connection)
         self._way = evolve(self._way, host_key=_shown(connection))
+        return connection
+
+    async def _logged_in(self, believed: Sequence[str]) -> Connection:
+        return await self._log_in(
+            self._way, believed=believed, tunnel=self._live[0] if self._live else None, home=self._home
+        )
+
+    async def _told(self, connection: Connection, keys: Sequence[str]) -> Connection:
+        """A connection under one of the keys that the cloud tells, where it tells any.
+
+        It is asked when the machine answers, once, and not at every try while it boots; no command was sent before.
+        """
+        if not keys or _shown(connection) in keys:
+            return connection
+        self._live.remove(connection)
+        connection.abort()
+        await connection.wait_closed()
+        connection = await self._logged_in(tuple(keys))
+        self._live.insert(0, connection)
         return connection
 
     def _failed(self, why: str) -> None:

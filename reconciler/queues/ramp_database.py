@@ -151,10 +151,7 @@ class RampQueue:
 
     def _going_on(self, row: SubmissionRow, ours: Submission) -> Entry:
         """One that we have in hand: as we know it, whatever its folder holds by now."""
-        problem = ours.message if ours.content == "" else ""
-        return Entry(
-            key=str(row.id), name=row.basename, content=ours.content, options=SubmissionOptions(), problem=problem
-        )
+        return Entry(key=str(row.id), name=row.basename, content=ours.content, options=SubmissionOptions())
 
     def _forget(self, rows: Sequence[SubmissionRow]) -> None:
         """Keep nothing of what waits no more."""

@@ -9,10 +9,14 @@ _SAMPLE = re.compile(rb"MEM (\d{1,12}(?:\.\d{1,12})?) [\d.]+\s*")
 
 
 def peak_memory(results: Path | None, measured: float | None) -> float | None:
-    """MiB. The highest sample of mprof's, as RAMP took it (ramp-backend, aws/api.py), else what the host saw."""
+    """MiB: the highest of mprof's samples, as ramp-backend took it, else what the host saw; None where nobody looked."""
+    return (_profiled(results / PROFILE) if results else 0.0) or measured
+
+
+def _profiled(file: Path) -> float:
     peak = 0.0
     try:
-        with (results / PROFILE if results else Path("/dev/null")).open("rb") as stream:
+        with file.open("rb") as stream:
             for _ in range(_MOST_LINES):
                 line = stream.readline(200)
                 if not line:
@@ -20,5 +24,5 @@ def peak_memory(results: Path | None, measured: float | None) -> float | None:
                 match = _SAMPLE.fullmatch(line)
                 peak = max(peak, float(match[1])) if match else peak
     except OSError:
-        peak = 0.0
-    return peak or measured
+        return 0.0
+    return peak

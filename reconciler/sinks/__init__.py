@@ -3,8 +3,9 @@
 A new one is its file, a line in `build`, and its name in spec/sinks.py, which says what it is told of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from reconciler.model.rows import Submission
 from reconciler.sinks.base import Sink
 from reconciler.sinks.hooks import HookSink
 from reconciler.sinks.scores import Rows, ScoresSink
@@ -12,8 +13,10 @@ from reconciler.spec.sinks import SCORES, hook_name
 from reconciler.spec.values import Config
 
 
-def build(config: Config, *, rows: Rows, environ: Mapping[str, str]) -> Mapping[str, Sink]:
-    """Every sink that `spec.sinks.names` can name. `rows` reads a pool's submissions; hooks inherit `environ`."""
+def build(
+    config: Config, *, rows: Rows, environ: Mapping[str, str], more: Callable[[Submission], Mapping[str, str]]
+) -> Mapping[str, Sink]:
+    """Every sink of config.yml. `rows` reads a pool's submissions; hooks inherit `environ`, and are told `more`."""
     hooks = {
         hook_name(event, index): HookSink(
             hook,
@@ -21,6 +24,7 @@ def build(config: Config, *, rows: Rows, environ: Mapping[str, str]) -> Mapping[
             folder=config.source.parent,
             controller=config.controller,
             environ=environ,
+            more=more,
         )
         for event, each in config.hooks.items()
         for index, hook in enumerate(each)

@@ -16,14 +16,21 @@ from attrs import field, frozen
 
 from reconciler.model.offer import Fault
 from reconciler.model.printable import printable
+from reconciler.model.rows import Submission
 from reconciler.model.snapshot import Done, Failed
 from reconciler.sinks.base import News
 from reconciler.spec.values import Hook
+from reconciler.store.errors import StoreError
 
 _AT_ONCE = 4  # commands of one hook that run at the same time; they start in the order of the news
 _MOST_OUTPUT = 1024 * 1024  # bytes of output that are kept of one run
 _PIECE = 64 * 1024
 _AFTERWARDS = 0.5  # seconds for output that is still in the pipe when the command is over
+
+
+def nothing_more(_: Submission) -> Mapping[str, str]:
+    """What a hook is told beyond the usual, where there is nothing."""
+    return {}
 
 
 @frozen
@@ -35,6 +42,7 @@ class HookSink:
     folder: Path = field(kw_only=True)  # where it runs: beside config.yml
     controller: str = field(kw_only=True)
     environ: Mapping[str, str] = field(kw_only=True)
+    more: Callable[[Submission], Mapping[str, str]] = field(kw_only=True, default=nothing_more)  # may block, and raise
     _slots: asyncio.Semaphore = field(init=False, factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def deliver(self, news: Sequence[News]) -> Sequence[Done | Failed]:
@@ -45,7 +53,10 @@ class HookSink:
         log = self.logs / f"{safe_name(news.delivery.id)}.log"
         async with self._slots:
             try:
-                status = await self._run(environment(news, self.controller), log)
+                more = await asyncio.to_thread(self.more, news.submission)
+                status = await self._run({**more, **environment(news, self.controller)}, log)
+            except StoreError as error:
+                return Failed(fault=Fault.UNREACHABLE, message=f"what the hook is told cannot be read: {error.message}")
             except OSError as error:
                 return Failed(fault=Fault.OURS, message=f"the hook could not be run: {printable(str(error))}")
         if status == 0:

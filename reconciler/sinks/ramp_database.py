@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection
 
 from reconciler.model.assignment import Assignment
 from reconciler.model.offer import Fault
@@ -63,6 +62,17 @@ _FINAL = frozenset({Event.SUCCEEDED, Event.FAILED, CANCELLED})
 OUTPUT = "training_output"
 
 
+@frozen(kw_only=True)
+class _Writing:
+    """All that one piece of news changes in RAMP's rows."""
+
+    submission: int  # RAMP's id
+    tidings: Tidings
+    error: str | None = None  # what its participant reads; None before the end
+    memory: float | None = None  # MiB
+    output: Output | None = None
+
+
 @frozen
 class RampSink:
     """Writes the news of one event's submissions."""
@@ -104,49 +114,39 @@ class RampSink:
         return Done()
 
     def _write(self, news: News, tidings: Tidings) -> None:
-        submission = int(news.submission.source_key)
-        final = news.delivery.event in _FINAL
-        log = news.results / "log" if final and news.results else None
-        predictions = news.results / OUTPUT if tidings.state == SCORED and news.results else None
+        """Raises StoreError, and OSError for copies that cannot be made."""
+        writing, home = self._writing(news, tidings), news.results if news.delivery.event in _FINAL else None
         folders = Folders.of(self.event)
-        with folders.staged(basename(submission), log, predictions) as staged:
+        predictions = home / OUTPUT if home and tidings.state == SCORED else None
+        with folders.staged(basename(writing.submission), home / "log" if home else None, predictions) as staged:
             try:
-                output = read_output(predictions) if predictions else None
-                self._transact(news, tidings, submission, folders, staged, output)
+                if predictions:
+                    writing = evolve(writing, output=read_output(predictions))
+                self._record(writing, folders, staged)
             except OutputError as error:
-                unfit = evolve(tidings, state=CHECKING_ERROR)
-                words = f"The training worked, and its results do not fit the event: {error}. {participants.OUR_FAULT}"
-                self._transact(news, unfit, submission, folders, staged, None, words)
+                self._record(_unfit(writing, error), folders, staged)
 
-    def _transact(
-        self,
-        news: News,
-        tidings: Tidings,
-        submission: int,
-        folders: Folders,
-        staged: Staged,
-        output: Output | None,
-        words: str = "",
-    ) -> None:
-        with self.ramp.writing() as connection:
-            found = standing(connection, submission)
-            if found is None or not wanted(found, tidings):
-                return
-            if news.delivery.event in _FINAL:
-                self._finish(connection, news, submission, output)
-                error = words or ("" if tidings.state == SCORED else self._failure(news, tidings))
-                write_state(connection, submission, tidings, error=error)
-                folders.put(basename(submission), staged)  # last: what RAMP refused is not shown as its results
-            else:
-                write_state(connection, submission, tidings)
-
-    def _finish(self, connection: Connection, news: News, submission: int, output: Output | None) -> None:
-        """Raises OutputError."""
-        if output is not None:
-            write_scores(connection, submission, output)
+    def _writing(self, news: News, tidings: Tidings) -> "_Writing":
+        submission = int(news.submission.source_key)
+        if news.delivery.event not in _FINAL:
+            return _Writing(submission=submission, tidings=tidings)
+        error = "" if tidings.state == SCORED else self._failure(news, tidings)
         memory = peak_memory(news.results, news.attempt.peak_memory if news.attempt else None)
-        if memory is not None:
-            write_memory(connection, submission, memory)
+        return _Writing(submission=submission, tidings=tidings, error=error, memory=memory)
+
+    def _record(self, writing: "_Writing", folders: Folders, staged: Staged) -> None:
+        """One transaction, in which everything changes or nothing. Raises OutputError, StoreError, OSError."""
+        with self.ramp.writing() as connection:
+            found = standing(connection, writing.submission)
+            if found is None or not wanted(found, writing.tidings):
+                return
+            if writing.output is not None:
+                write_scores(connection, writing.submission, writing.output)
+            if writing.memory is not None:
+                write_memory(connection, writing.submission, writing.memory)
+            write_state(connection, writing.submission, writing.tidings, error=writing.error)
+            if writing.error is not None:
+                folders.put(basename(writing.submission), staged)  # last: a refused write shows no new files
 
     def _failure(self, news: News, tidings: Tidings) -> str:
         """What its participant reads."""
@@ -195,6 +195,12 @@ def tidings_of(news: News) -> Tidings | None:
         started=as_time(started) if started is not None and state not in (NEW, SENT) else None,
         again=event == Event.QUEUED,
     )
+
+
+def _unfit(writing: _Writing, error: OutputError) -> _Writing:
+    """A training that worked, on a kit that is not the event's: for the organisers to mend."""
+    words = f"The training worked, and its results do not fit the event: {error}. {participants.OUR_FAULT}"
+    return evolve(writing, tidings=evolve(writing.tidings, state=CHECKING_ERROR), output=None, error=words)
 
 
 def _ended_well(news: News) -> bool:

@@ -11,6 +11,7 @@ from attrs import evolve
 from reconciler.model.offer import Fault
 from reconciler.model.snapshot import Done, Failed
 from reconciler.sinks import build
+from reconciler.sinks.hooks import nothing_more
 from reconciler.sinks.base import Sink
 from reconciler.sinks.scores import Row
 from reconciler.spec.sinks import SCORES, hook_name, names
@@ -41,11 +42,11 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture(params=CASES)
 def sink(request: pytest.FixtureRequest, config: Config) -> Sink:
-    return build(config, rows=rows, environ={})[CASES[request.param]]
+    return build(config, rows=rows, environ={}, more=nothing_more)[CASES[request.param]]
 
 
 def test_every_name_that_can_be_told_of_is_built(config: Config) -> None:
-    built = build(config, rows=rows, environ={})
+    built = build(config, rows=rows, environ={}, more=nothing_more)
     told = {name for event in Event for name in names(config, event)}
     assert told == built.keys()
     assert dict(CASES) == {"hook": "hook/failed/0", "scores": "scores"}
@@ -86,7 +87,7 @@ def test_no_news_is_no_work(sink: Sink) -> None:
 def test_a_folder_that_cannot_be_written_is_a_fault_of_ours(config: Config, name: str, blocked: str) -> None:
     getattr(config, blocked).write_text("in the way")
     built: Callable[..., Mapping[str, Sink]] = build
-    (answer,) = asyncio.run(built(config, rows=rows, environ={})[name].deliver([news()]))
+    (answer,) = asyncio.run(built(config, rows=rows, environ={}, more=nothing_more)[name].deliver([news()]))
     assert isinstance(answer, Failed)
     assert answer.fault is Fault.OURS
     assert "Not a directory" in answer.message or "File exists" in answer.message
