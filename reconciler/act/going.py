@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 
-from reconciler.act.base import World
+from attrs import evolve
+
+from reconciler.act.base import World, all_failed
+from reconciler.clouds.base import CloudError
 from reconciler.hosts.base import HostRefusedError, UnreachableError
 from reconciler.lifecycle.instance import BY_USER
 from reconciler.model.offer import Fault, MachineState
 from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Done, Failed
+
+GONE = Done(event="gone")
+AT_REST = frozenset({MachineState.STOPPED, MachineState.TERMINATED})  # no process of ours can be left
 
 
 async def terminate(rows: Sequence[Instance], world: World) -> Sequence[Done | Failed]:
@@ -26,16 +32,40 @@ async def terminate(rows: Sequence[Instance], world: World) -> Sequence[Done | F
 
 async def _release(row: Instance, world: World) -> Done | Failed:
     """Nothing of ours is left on it: for us, it is gone."""
+    if not row.address:
+        return GONE  # nothing of ours was ever put there
     try:
         await world.tools.host(row).release()
     except UnreachableError as error:
-        return Failed(fault=Fault.UNREACHABLE, message=str(error))
+        return await _release_elsewhere(row, world, str(error))
     except HostRefusedError as error:
         return Failed(fault=Fault.REFUSED, message=str(error))
-    return Done(event="gone")
+    return GONE
+
+
+async def _release_elsewhere(row: Instance, world: World, why: str) -> Done | Failed:
+    """It does not answer where it was: it may have ended, be stopped, or have another address by now."""
+    cloud, _ = world.place(row)
+    try:
+        machine = (await cloud.lookup([row.cloud_id])).get(row.cloud_id)
+        if machine is None or machine.state in AT_REST:
+            return GONE
+        if machine.address not in ("", row.address):
+            await world.tools.host(evolve(row, address=machine.address)).release()
+            return GONE
+    except (CloudError, UnreachableError, HostRefusedError) as error:
+        why = str(error)
+    return Failed(fault=Fault.UNREACHABLE, message=why)
 
 
 async def _terminate(rows: Sequence[Instance], world: World) -> Sequence[Done | Failed]:
+    try:
+        return await _end(rows, world)
+    except CloudError as error:  # which says nothing of those that were let go of
+        return all_failed(rows, error.fault, error.message)
+
+
+async def _end(rows: Sequence[Instance], world: World) -> Sequence[Done | Failed]:
     cloud, _ = world.place(rows[0])
     ids = [row.cloud_id for row in rows if row.cloud_id]
     if not ids:

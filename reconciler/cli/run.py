@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from reconciler.cli.changes import plan as changes_of_plan
 from reconciler.cli.deployment import IN_MEMORY, Deployment, is_missing
-from reconciler.cli.failing import SETTLED, UNSETTLED
+from reconciler.cli.failing import FAILED, SETTLED, UNSETTLED, Stop
 from reconciler.cli.options import config_paths
 from reconciler.cli.printing import say, warn
 from reconciler.cli.progress import ENDS, Lines, Progress, progress
@@ -89,6 +89,17 @@ def _read(wanted: Path | RampDeployment) -> tuple[Config, Specs]:
         return read_config(wanted)
     translated(wanted, os.environ)
     return wanted.config, RampSpecs(deployment=wanted)
+
+
+def _check_results(config: Config) -> None:
+    """Nothing is begun that could not come home. Raises Stop.
+
+    A folder that turns so while we run only holds up its own results, as a full disk does.
+    """
+    folder = next(each for each in (config.results, *config.results.parents) if each.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        message = "results cannot be written here, so nothing was begun. Make it a folder that you may write to"
+        raise Stop(FAILED, f"{folder}: {message}, and start again")
 
 
 def _progress(each: Served, *, quiet: bool, alone: bool) -> Progress:

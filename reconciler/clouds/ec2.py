@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.clouds.base import CloudError, Here, Owner
 from reconciler.clouds.ec2_account import PAGE, Account
+from reconciler.clouds.ec2_batches import Batch
 from reconciler.clouds.ec2_errors import code_of, unknown_ids
 from reconciler.clouds.ec2_lookups import find, prepared
 from reconciler.clouds.ec2_machines import instances_of, machine_of
@@ -23,6 +24,7 @@ from reconciler.model.tags import CONTROLLER, REQUEST
 from reconciler.spec.canonical import UnreadableSpec, settings_from_json
 from reconciler.spec.options import Ec2Cloud as Options
 
+GATHER = 2.0  # seconds for which machines that are to end wait for others: for all of them it is one call
 CHECKS_EVERY = 300.0  # seconds between looks at the status checks: two calls each time
 _CHECKS = ("instance-status.status", "system-status.status")
 _LONGEST_TOKEN = 64  # characters
@@ -39,6 +41,8 @@ class Ec2Cloud:
         self._here = here
         self._clock = clock
         self._account = Account(json.loads(place.settings), here.environ, threads=threads)
+        self._ending = Batch(self._end, GATHER)
+        self._looking = Batch(self._look_up, 0.0)  # whoever waited for the same call asks at the same time
         self._impaired: Mapping[str, str] = {}
         self._checked: float | None = None
 
@@ -57,6 +61,10 @@ class Ec2Cloud:
 
     async def lookup(self, cloud_ids: Sequence[str]) -> Mapping[str, Machine | None]:
         """Machines by id. EC2 refuses a call that names an unknown one, so those are left out and it is asked again."""
+        found = await self._looking(cloud_ids)
+        return {each: found[each] for each in cloud_ids}
+
+    async def _look_up(self, cloud_ids: Sequence[str]) -> Mapping[str, Machine | None]:
         found: dict[str, Machine | None] = dict.fromkeys(cloud_ids)
         async for asked in self._without_unknown("describe_instances", cloud_ids):
             for instance in instances_of(asked):
@@ -79,7 +87,13 @@ class Ec2Cloud:
 
     async def terminate(self, cloud_ids: Sequence[str]) -> None:
         """End machines. Those that EC2 no longer knows keep it from nothing, unless it knows none of them."""
-        await self._each("terminate_instances", cloud_ids)
+        if not await self._ending(cloud_ids) & set(cloud_ids):
+            raise _not_known(cloud_ids)
+
+    async def _end(self, cloud_ids: Sequence[str]) -> set[str]:
+        """Those of them that EC2 knows."""
+        answers = [each async for each in self._without_unknown("terminate_instances", cloud_ids)]
+        return {str(each["InstanceId"]) for answer in answers for each in answer["TerminatingInstances"]}
 
     async def stop(self, cloud_ids: Sequence[str]) -> None:
         """Stop machines; as for ending them."""
@@ -102,7 +116,7 @@ class Ec2Cloud:
         async for _ in self._without_unknown(operation, cloud_ids):
             done += 1
         if not done:
-            raise CloudError(Fault.NOT_FOUND, f"EC2 does not know {', '.join(cloud_ids[:5])}")
+            raise _not_known(cloud_ids)
 
     async def _without_unknown(self, operation: str, cloud_ids: Sequence[str]) -> AsyncIterator[Any]:
         """The answer for those ids that EC2 knows: one call, and one more each time that it names others."""
@@ -157,6 +171,10 @@ def _options(request: LaunchRequest) -> Options:
         return settings_from_json(request.settings, Options)
     except UnreadableSpec as error:
         raise CloudError(Fault.REFUSED, f"the launch's cloud settings are unreadable: {error}") from error
+
+
+def _not_known(cloud_ids: Sequence[str]) -> CloudError:
+    return CloudError(Fault.NOT_FOUND, f"EC2 does not know {', '.join(cloud_ids[:5])}")
 
 
 def _filter(name: str, value: str) -> dict[str, Any]:

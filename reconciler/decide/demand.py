@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from attrs import frozen
 
 from reconciler.decide.case import Case, types_of
-from reconciler.lifecycle.instance import USER_STOP
 from reconciler.model.rows import Instance
 from reconciler.spec.values import Pool
 
@@ -23,11 +22,14 @@ class Need:
     buyable: int  # of these at most so many may be bought; the others are stopped machines to start again
 
 
-def wanted(case: Case, pool: Pool, rows: list[Instance], has_offer: Callable[[str], bool]) -> Iterator[Need]:
+def wanted(
+    case: Case, pool: Pool, rows: list[Instance], startable: list[Instance], has_offer: Callable[[str], bool]
+) -> Iterator[Need]:
     """The minimum of each type first, then what the queue needs, in the pool's order of types.
 
     Every live row counts against a maximum, also one on its way out: at a fixed size ending comes before buying.
-    Machines with our tag and no row count too. A type without an offer now leaves its share to the next.
+    Machines with our tag and no row count too. A type without an offer now leaves its share to the next. `startable`
+    are the stopped machines that may be started again.
     """
     live = _without_rows(case, pool)
     serving: dict[str, int] = {}
@@ -35,7 +37,8 @@ def wanted(case: Case, pool: Pool, rows: list[Instance], has_offer: Callable[[st
     for row in rows:
         live[row.type] = live.get(row.type, 0) + 1
         serving[row.type] = serving.get(row.type, 0) + (row.state in SERVES)
-        stopped[row.type] = stopped.get(row.type, 0) + (row.state == "stopped" and row.reason != USER_STOP)
+    for row in startable:
+        stopped[row.type] = stopped.get(row.type, 0) + 1
     buyable = {
         kind: max(0, size.high - live.get(kind, 0)) if has_offer(kind) else 0 for kind, size in pool.size.items()
     }

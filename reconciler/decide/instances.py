@@ -165,7 +165,7 @@ def _noticed(view: View) -> Step | None:
     if told is Notice.EVICTION or (view.machine is not None and view.machine.evicted):
         fits = row.reason != "evicted" and can(INSTANCE, row.state, "notice")
         return view.step("notice", "evicted", reason="evicted") if fits else None
-    if told is Notice.REBALANCE and row.state == "ready":
+    if told is Notice.REBALANCE and row.state == "ready" and not row.adopted:
         # It may live for hours yet, so what runs goes on; the same offer would soon say the same.
         hold = refused(view.case, row, Fault.CAPACITY, "its cloud recommends to rebalance")
         return view.step("drain", "drained: rebalance", hold, reason="rebalance")

@@ -8,10 +8,10 @@ from reconciler.decide.demand import wanted
 from reconciler.decide.holds import setup_scope
 from reconciler.decide.letting_go import let_go
 from reconciler.decide.moves import move_instance
-from reconciler.decide.sightings import scope_of
+from reconciler.decide.sightings import place_of, scope_of
 from reconciler.lifecycle.instance import INSTANCE, USER_STOP
 from reconciler.model.change import Insert, Step, Update
-from reconciler.model.offer import LaunchRequest, Offer
+from reconciler.model.offer import LaunchRequest, Market, Offer
 from reconciler.model.rows import Instance, Launch
 from reconciler.model.tags import CONTROLLER, DATABASE, POOL, SPEC, TOKEN
 from reconciler.spec.places import cloud_settings, place, zones
@@ -45,11 +45,11 @@ def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance], versio
     if _held(case, setup_scope(buying.row.name, buying.spec_hash), Offer(type="")):
         return
     offers = {kind: _offer(case, buying, kind) for kind in buying.pool.size}
-    for need in wanted(case, buying.pool, rows, lambda kind: offers[kind] is not None):
+    startable = [row for row in rows if _may_start(case, row)]
+    for need in wanted(case, buying.pool, rows, startable, lambda kind: offers[kind] is not None):
         missing = need.count
-        stopped = [row for row in rows if row.state == "stopped" and row.reason != USER_STOP and row.type == need.type]
-        for row in stopped:
-            if missing and draft.is_free("instances", row.id):
+        for row in startable:
+            if missing and row.type == need.type and draft.is_free("instances", row.id):
                 start = move_instance(case, row, "start", reason="")
                 draft.add(Step((start,), f"{row.id}: started again"), ("instances", row.id))
                 missing -= 1
@@ -58,6 +58,12 @@ def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance], versio
         if offer and count > 0:
             draft.add(_launch(case, buying, offer, count, version), ("pools", buying.row.name))
             version += 1
+
+
+def _may_start(case: Case, row: Instance) -> bool:
+    """Whether it is stopped, not by the user, and the cloud did not just refuse to start one like it."""
+    offer = Offer(type=row.type, market=Market(row.market), zone=row.zone)
+    return row.state == "stopped" and row.reason != USER_STOP and not _held(case, scope_of(place_of(row)), offer)
 
 
 def _offer(case: Case, buying: Buying, kind: str) -> Offer | None:

@@ -79,7 +79,7 @@ INSTANCE = Lifecycle(
         # The cloud takes it back. It never returns to ready.
         *edges("ready, draining", "notice", "draining", "the cloud announced that it takes the machine back"),
         *edges("booting, preparing", "notice", "terminating", "the cloud takes it back before it did any work"),
-        *edges("booting, preparing, ready, draining, stopping, starting", "seen_stopped", "stopped",
+        *edges("booting, preparing, ready, draining, stopping", "seen_stopped", "stopped",
                "the cloud says that it is stopped"),
         Edge("stopping", "overdue", "terminating", "it did not stop in time"),
         Edge("stopped", "start", "starting", "work waits and a stopped machine starts faster than a new one"),
@@ -114,6 +114,7 @@ INSTANCE = Lifecycle(
                             "notice", "seen_stopped"), "nothing runs on it"),
         Ignored("starting", ("answered", "prepared", "setup_failed", "unreachable", "rebooted", "drained", "idle",
                              "keep", "notice", "start"), "the cloud has not said that it runs"),
+        Ignored("starting", ("seen_stopped",), "so it was, and its effect starts it again; the start deadline counts"),
         Ignored("terminating", ("unfilled", "refused", "answered", "prepared", "setup_failed", "unreachable",
                                 "rebooted", "drain", "drained", "idle", "keep", "notice", "seen_stopped",
                                 "seen_running", "start", "end"), "it is being ended; only its end counts"),

@@ -116,7 +116,11 @@ class RampQueue:
         taken = self._content(row, folder)
         if taken is None:
             return None
-        problem = f"{row.team}/{printable(row.name, 60)} ({row.basename}): {taken.problem}" if taken.problem else ""
+        problem = (
+            f"{printable(row.team, 60)}/{printable(row.name, 60)} ({row.basename}): {taken.problem}"
+            if taken.problem
+            else ""
+        )
         options = SubmissionOptions(pool=pool_of(self.event.route, row.team, row.name))
         return Entry(
             key=str(row.id), name=row.basename, content=taken.content, options=options, problem=problem, renewed=True

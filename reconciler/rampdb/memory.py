@@ -9,7 +9,7 @@ _SAMPLE = re.compile(rb"MEM (\d{1,12}(?:\.\d{1,12})?) [\d.]+\s*")
 
 
 def peak_memory(results: Path | None, measured: float | None) -> float | None:
-    """MiB: the highest of mprof's samples, as ramp-backend took it, else what the host saw; None where nobody looked."""
+    """MiB: the highest of mprof's samples, as ramp-backend took it, else what the host saw."""
     return (_profiled(results / PROFILE) if results else 0.0) or measured
 
 

@@ -156,8 +156,8 @@ class RampSink:
         if news.delivery.event == CANCELLED:
             return participants.CANCELLED
         if tidings.state == CHECKING_ERROR:
-            own = participants.cleaned(news.submission.message, hidden) if attempt is None else ""
-            return f"{own}\n{participants.OUR_FAULT}".strip()
+            own = news.submission.message if attempt is None else ""  # what was wrong with it, before it went anywhere
+            return participants.cleaned(own, hidden) or participants.OUR_FAULT
         shown = participants.of_log(news.results / "log", hidden) if news.results else ""
         if attempt and orders and attempt.outcome == Outcome.TIMEOUT:
             return f"{shown}\nWorker killed due to timeout after {orders.limit:g}s.".strip("\n")

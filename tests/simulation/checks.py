@@ -10,17 +10,21 @@ from typing import Any
 from attrs import Factory, define
 
 from reconciler.decide.case import HOLDS_SLOT, PoolWish
-from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.instance import BY_USER, INSTANCE, USER_STOP
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.change import Insert, Step, Update
+from reconciler.model.offer import LaunchRequest
 from reconciler.model.rows import Attempt, Instance, Outcome, Submission
 from reconciler.store.replay import replay
 from reconciler.store.store import Store
 from reconciler.store.tables import LIFECYCLES
+from tests.simulation.checks_ec2 import given_checkpoints, of_others, pins, secrets
 from tests.simulation.truth import Ledger, RealMachine
 from tests.simulation.world import World
 
 # Reasons for which a machine may be ended although results lie on it: it could not be spoken to, or somebody said so.
+MOST_ADOPTIONS = 8  # of one machine within five minutes; people who edit the pool may ask for some
+ON_ITS_WAY = 120.0  # seconds for which a call may be on its way, also of a process that died meanwhile
 ENDED_ANYWAY = ("unreachable", "took too long", "user", "evicted")
 
 
@@ -33,12 +37,15 @@ class Checks:
     results: Path
     submitted: dict[str, str] = Factory(dict)  # name → id
     slots: dict[str, int] = Factory(dict)  # pool → the most that one of its machines was ever to run at once
+    launch: dict[str, float] = Factory(dict)  # pool → the longest that its launches ever had, in seconds
     has_slept: bool = False  # a process that sleeps may bring home what others have given up
     states: dict[tuple[str, str], str] = Factory(dict)  # (table, id) → state after its last committed transition
 
     def __attrs_post_init__(self) -> None:
         self.world.before_end = self.before_end
-        self.world.is_final = self.is_final
+        self.world.before_halt = self.before_halt
+        self.world.shop.before_buy = self.before_buy
+        self.world.shop.is_final = self.is_final
 
     def slept(self) -> None:
         """Some process has slept."""
@@ -71,9 +78,20 @@ class Checks:
 
     def _count(self, born: Instance) -> None:
         """No more rows that live than the largest maximum that ever was in force."""
+        if born.adopted:
+            self._count_adoptions(born)
+            return
         rows = [row for row in self.store.instances(pool=born.pool) if row.type == born.type]
         if len(rows) > self.world.most.get((born.pool, born.type), 0):
             self.world.wrong(f"pool {born.pool} has {len(rows)} rows of {born.type}")
+
+    def _count_adoptions(self, born: Instance) -> None:
+        """A machine that somebody else bought is not taken in and let go of again and again."""
+        name = born.token.rsplit("-", 1)[0]
+        rows = self.store.instances(include_final=True)
+        lately = [row for row in rows if row.token.startswith(name) and row.born > born.born - 300.0]
+        if len(lately) > MOST_ADOPTIONS:
+            self.world.wrong(f"{name}: {len(lately)} times within five minutes")
 
     def _fill(self, placed: Attempt) -> None:
         """No more on a machine than it has slots."""
@@ -88,15 +106,38 @@ class Checks:
         rows = [row for row in self.store.instances(include_final=True) if row.token == token]
         return all(INSTANCE.is_final(row.state) for row in rows)
 
+    def before_buy(self, request: LaunchRequest, slept: bool) -> None:
+        """A token is sent: within its launch's deadline, so that nobody ever sends one that its cloud has forgotten."""
+        launch = self.store.launch(request.token)
+        if launch is None or LaunchRequest.from_json(launch.request) != request:
+            self.world.wrong(f"token {request.token} was sent, and this is not what was recorded: {launch}")
+        elif not slept and self.world.now() > launch.created + self.launch.get(launch.pool, 0.0) + ON_ITS_WAY:
+            self.world.wrong(
+                f"token {request.token} was sent {self.world.now() - launch.created:.0f} s after its birth"
+            )
+
+    def before_halt(self, machine: RealMachine, who: str) -> None:
+        """We stop a machine: not one that somebody else bought, unless the user said so."""
+        row = self._row_of(machine)
+        if machine.is_foreign and (row is None or row.reason != USER_STOP):
+            self.world.wrong(f"{who} stops {machine.cloud_id}, which is not ours: {row}")
+
     def before_end(self, machine: RealMachine, who: str) -> None:
-        """We end a machine: nothing that is worth something may be on it."""
-        row = next((row for row in self.store.instances(include_final=True) if _is_of(row, machine)), None)
+        """We end a machine: nothing that is worth something may be on it, and it is ours or the user said so."""
+        row = self._row_of(machine)
         if row is None:
             self.world.wrong(f"{who} ends {machine.cloud_id}, which has no row")
             return
+        if machine.is_foreign and row.reason != BY_USER:
+            self.world.wrong(f"{who} ends {machine.cloud_id} ({row.reason}), which is not ours")
         lost = [job.id for job in machine.jobs.values() if job.run and not job.forgotten and self._is_open(job.id)]
         if lost and not any(reason in row.reason for reason in ENDED_ANYWAY):
             self.world.wrong(f"{who} ends {machine.cloud_id} ({row.reason}) with {', '.join(lost)} on it")
+
+    def _row_of(self, machine: RealMachine) -> Instance | None:
+        """Its row; of several that an adopted machine had, the last."""
+        rows = [row for row in self.store.instances(include_final=True) if _is_of(row, machine)]
+        return max(rows, key=lambda row: row.born, default=None)
 
     def _is_open(self, attempt_id: str) -> bool:
         attempt = self.store.attempt(attempt_id)
@@ -106,7 +147,10 @@ class Checks:
 
     def settled(self, pools: Mapping[str, PoolWish]) -> None:
         """Nothing goes wrong any more and everything has come to rest."""
-        for problem in (*self._submissions(pools), *self._machines(pools), *self._histories(), *self._results()):
+        problems = (self._submissions(pools), self._machines(pools), self._histories(), self._results())
+        resumed = () if self.has_slept else given_checkpoints(self.world, self.store, self.results)
+        others = (of_others(self.world, self.store), pins(self.world, self.store), secrets(self.store))
+        for problem in itertools.chain(*problems, resumed, *others):
             self.world.wrong(problem)
 
     def _submissions(self, pools: Mapping[str, PoolWish]) -> Iterator[str]:
@@ -120,7 +164,9 @@ class Checks:
 
     def _machines(self, pools: Mapping[str, PoolWish]) -> Iterator[str]:
         rows = {row.cloud_id: row for row in self.store.instances()}
-        alive = {machine.cloud_id for machine in self.world.machines.values() if machine.lives}
+        adopted = {cloud_id for wish in pools.values() for cloud_id in wish.pool.adopt}
+        machines = [machine for machine in self.world.machines.values() if machine.lives]
+        alive = {one.cloud_id for one in machines if not one.is_foreign or one.cloud_id in adopted & rows.keys()}
         if rows.keys() != alive:
             yield f"rows name {sorted(rows)}, and these machines live: {sorted(alive)}"
         names = Counter((row.token, row.index) for row in rows.values())
@@ -182,6 +228,8 @@ OF_ATTEMPT = frozenset({"instance_id", "started", "ended", "outcome", "exit_code
 
 
 def _is_of(row: Instance, machine: RealMachine) -> bool:
+    if machine.is_foreign:
+        return row.adopted and row.cloud_id == machine.cloud_id
     return (row.token, row.index) == (machine.request.token, machine.index)
 
 

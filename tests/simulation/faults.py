@@ -29,7 +29,7 @@ USUAL: Mapping[str, float] = MappingProxyType(
     {
         "launch": 1.0, "listing": 0.2, "lookup": 0.2, "terminate": 0.5, "stop": 0.5, "start machine": 0.5,
         "report": 0.01, "install": 0.1, "put": 0.1, "start": 0.1, "kill": 0.05, "collect": 0.1, "forget": 0.01,
-        "deliver": 0.05,
+        "release": 0.1, "deliver": 0.05,
     }
 )  # fmt: skip
 

@@ -27,8 +27,10 @@ from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Recorded
 from reconciler.store.store import Store
 from reconciler.workloads import workload
+from tests.simulation.checks_ec2 import SECRET
 from tests.simulation.clock import in_a_thread
-from tests.simulation.reach import SimCloud, SimHost, SimSink, Wire
+from tests.simulation.reach import SimCloud, SimSink, Wire
+from tests.simulation.sim_host import SimHost
 from tests.simulation.world import World
 
 WRITES = frozenset({"apply", "claim"})  # the store's calls that have an effect
@@ -58,6 +60,10 @@ class Shared:
     dead: set[str] = Factory(set)
 
 
+async def _keep_all(_: object) -> None:
+    """Nothing is held of a simulated host."""
+
+
 @define(kw_only=True, eq=False)
 class Process:
     """A process. `watcher` is asked at each point, and may call `die` or `pause`."""
@@ -82,12 +88,12 @@ class Process:
             return SimCloud(place, wire)
 
         def host(row: Instance) -> Host:
-            return SimHost(row.cloud_id, row.address, wire)
+            return SimHost(row.cloud_id, row.address, row.host_key, wire)
 
         tools = Tools(
-            reader=shared.store, db=self.db, cloud=cloud, host=host, workload=workload,
+            reader=shared.store, db=self.db, cloud=cloud, host=host, keep_hosts=_keep_all, workload=workload,
             sinks={name: SimSink(name, wire, shared.told) for name in shared.sinks},
-            results=shared.results, content=shared.results.parent / "content",
+            environ={"ACCESS": SECRET}, results=shared.results, content=shared.results.parent / "content",
         )  # fmt: skip
         runner = Runner(
             effects=EFFECTS, me=self.name, is_dead=shared.dead.__contains__,

@@ -1,28 +1,24 @@
-"""What the reconciler holds in its hands: a cloud, hosts and sinks, each call of which may come late, or to nothing.
+"""Clouds and sinks as the reconciler holds them (hosts: sim_host.py): each call may come late, or to nothing.
 
 A call that has left goes on by itself: it arrives although whoever sent it has died or waits no longer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from attrs import frozen
 
 from reconciler.clouds.base import CloudError, Owner
 from reconciler.hosts.base import Host, HostRefusedError, UnreachableError, UnstorableError
-from reconciler.model.job import Collected, Job, JobReport, Report
 from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, Place
 from reconciler.model.snapshot import Done, Failed
-from reconciler.model.tags import CONTROLLER
+from reconciler.model.tags import CONTROLLER as OWNER
 from reconciler.sinks.base import News
 from tests.simulation.faults import NONE, USUAL, Trouble
-from tests.simulation.truth import RealMachine
 from tests.simulation.world import World
 
 NOT_EVEN_READ = (Fault.THROTTLED, Fault.UNREACHABLE)  # a cloud refuses so whatever it is asked
-NO_ANSWER = 3.0  # seconds after which a host that does not answer is known not to
 
 T = TypeVar("T")
 
@@ -45,7 +41,7 @@ class Wire:
     world: World
     caller: Caller
 
-    async def send(self, call: str, act: Callable[[], T], lost: Exception, token: str = "") -> T:
+    async def send(self, call: str, act: Callable[[], T], lost: Exception, token: tuple[str, str] | None = None) -> T:
         """Act once in the world, if the call arrives; the answer comes back unless it is lost.
 
         Calls with one token arrive in the order in which they were sent, and what was answered once under a token is
@@ -64,10 +60,12 @@ class Wire:
             raise lost
         return result
 
-    async def _arrive(self, call: str, act: Callable[[], T], trouble: Trouble, way: float, token: str) -> T:
+    async def _arrive(
+        self, call: str, act: Callable[[], T], trouble: Trouble, way: float, token: tuple[str, str] | None
+    ) -> T:
         async with self.world.locks.setdefault(token, asyncio.Lock()) if token else asyncio.Lock():
             await asyncio.sleep(way + trouble.delay)
-            answered = token in self.world.bought and trouble.refuse not in NOT_EVEN_READ
+            answered = token is not None and self.world.shop.knows(*token) and trouble.refuse not in NOT_EVEN_READ
             if trouble.refuse and not answered:
                 raise refusal(call, trouble.refuse)
             return act()
@@ -97,8 +95,8 @@ class SimCloud:
                 world.describe(machine)
                 for machine in world.machines.values()
                 if machine.place == self.place.settings
-                and machine.request.tags[CONTROLLER] == owner.controller
-                and world.find(machine.cloud_id)
+                and machine.request.tags.get(OWNER) == owner.controller
+                and world.find(machine.cloud_id, self.place.settings)
             ]
             if world.faults.chance(world.faults.rate / 2):
                 return Listing(place=self.place, machines=tuple(found[::2]), complete=False, error="cut short")
@@ -111,7 +109,7 @@ class SimCloud:
         world = self.wire.world
 
         def act() -> Mapping[str, Machine | None]:
-            found = {cloud_id: world.find(cloud_id) for cloud_id in cloud_ids}
+            found = {cloud_id: world.find(cloud_id, self.place.settings) for cloud_id in cloud_ids}
             return {cloud_id: machine and world.describe(machine) for cloud_id, machine in found.items()}
 
         return await self._send("lookup", act)
@@ -121,148 +119,44 @@ class SimCloud:
         world = self.wire.world
 
         def act() -> Sequence[Machine]:
-            late = self.wire.caller.has_slept and world.is_final(request.token)
-            partial = world.faults.chance(world.faults.rate)
-            machines = world.buy(request, self.place.settings, partial=partial, late=late)
+            partial, slept = world.faults.chance(world.faults.rate), self.wire.caller.has_slept
+            machines = world.shop.buy(request, self.place.settings, partial=partial, slept=slept)
             return [world.describe(machine) for machine in machines]
 
-        return await self._send("launch", act, request.token)
+        return await self._send("launch", act, (self.place.settings, request.token))
 
     async def terminate(self, cloud_ids: Sequence[str]) -> None:
         """End machines."""
-        await self._send("terminate", lambda: self.wire.world.end(cloud_ids, self.wire.caller.name))
+        await self._send("terminate", lambda: self.wire.world.end(cloud_ids, self.place.settings, self._who))
 
     async def stop(self, cloud_ids: Sequence[str]) -> None:
         """Stop machines."""
-        await self._send("stop", lambda: self.wire.world.halt(cloud_ids))
+        await self._send("stop", lambda: self.wire.world.halt(cloud_ids, self.place.settings, self._who))
 
     async def start(self, cloud_ids: Sequence[str]) -> None:
         """Start stopped machines."""
-        await self._send("start machine", lambda: self.wire.world.wake(cloud_ids))
+        await self._send("start machine", lambda: self.wire.world.wake(cloud_ids, self.place.settings))
 
     def host(self, machine: Machine, settings: str) -> Host:
-        """A way into the machine."""
-        return SimHost(machine.cloud_id, machine.address, self.wire)
+        """Processes make their hosts themselves: see process.py."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _send(self, call: str, act: Callable[[], T], token: str = "") -> T:
-        return await self.wire.send(call, act, CloudError(Fault.UNREACHABLE, f"{call}: no answer"), token)
+    @property
+    def _who(self) -> str:
+        return self.wire.caller.name
 
+    async def _send(self, call: str, act: Callable[[], T], token: tuple[str, str] | None = None) -> T:
+        lost = CloudError(Fault.UNREACHABLE, f"{call}: no answer")
 
-@frozen
-class SimHost:
-    """One machine's host, as one process reaches it at an address."""
+        def act_unless_dark() -> T:
+            if self.place.settings in self.wire.world.dark:
+                raise lost
+            return act()
 
-    cloud_id: str
-    address: str
-    wire: Wire
-
-    async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
-        """All its jobs, at once or when they are another."""
-        await self.wire.caller.point("before report")
-        loop = asyncio.get_running_loop()
-        trouble = self.wire.world.faults.draw("report")
-        await asyncio.sleep(trouble.delay)
-        machine = await self._reached()
-        if wait and machine.mark == mark:
-            waiter = loop.create_future()
-            machine.waiting.append(waiter)
-            await asyncio.wait({waiter}, timeout=wait)
-            machine = await self._reached()
-        report = Report(
-            boot_id=machine.boot_id,
-            uptime=loop.time() - machine.born,
-            agent="1" if machine.has_agent else "",
-            jobs={job.id: job.report() for job in machine.jobs.values() if not job.forgotten},
-            mark=machine.mark,
-        )
-        await asyncio.sleep(USUAL["report"] + trouble.late)
-        await self.wire.caller.point("after report")
-        if trouble.lose or trouble.refuse or machine.mute_until > loop.time():
-            raise UnreachableError("report: no answer")
-        return report
-
-    async def install(self) -> None:
-        """Bring the agent."""
-
-        def act(machine: RealMachine) -> None:
-            machine.has_agent = True
-
-        await self._send("install", act)
-
-    async def put(self, files: Mapping[Path, str]) -> None:
-        """Bring files."""
-        await self._send("put", lambda machine: None)
-
-    async def start(self, job: Job, *, boot_id: str) -> JobReport:
-        """Upload and start."""
-        return await self._send("start", lambda machine: self.wire.world.start(machine, job, boot_id))
-
-    async def kill(self, job: str) -> JobReport:
-        """End a job."""
-        return await self._send("kill", lambda machine: self.wire.world.kill(machine, job))
-
-    async def collect(self, job: Job, into: Path) -> Collected:
-        """Bring what a job left into a folder."""
-
-        def act(machine: RealMachine) -> tuple[str, bool]:
-            real = machine.jobs.get(job.id)
-            if real is None or real.forgotten:
-                raise HostRefusedError(f"this machine has no job {job.id}, or it was forgotten")
-            whole = real.run is not None and real.run.code is not None
-            return f"{job.id} ran on {machine.cloud_id}\n", whole
-
-        log, whole = await self._send("collect", act)
-        (into / "log").parent.mkdir(parents=True)
-        (into / "log").write_text(log)
-        if self.wire.world.is_disk_full:
-            raise UnstorableError("no space left on this computer")
-        if whole:
-            (into / "out.txt").write_text(log)
-        await self.wire.caller.point("after writing")
-        return Collected(log=into / "log", outputs=("out.txt",) if whole else ())
-
-    async def forget(self, job: str) -> None:
-        """Free what a job holds."""
-        await self._send("forget", lambda machine: self.wire.world.forget(machine, job))
-
-    async def log(self, job: str, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """Nobody reads it here."""
-        yield b""
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    async def _reached(self) -> RealMachine:
-        machine = self.wire.world.machines.get(self.cloud_id)
-        if machine is None or not self.wire.world.answers(machine, self.address):
-            await asyncio.sleep(NO_ANSWER)
-            raise UnreachableError(f"{self.cloud_id or 'a machine without an id'} does not answer")
-        return machine
-
-    async def _send(self, call: str, act: Callable[[RealMachine], T]) -> T:
-        def arrived() -> T | None:
-            machine = self.wire.world.machines.get(self.cloud_id)
-            if machine is None or not self.wire.world.answers(machine, self.address):
-                return None
-            if call not in ("install", "put") and not machine.has_agent:
-                raise HostRefusedError("the agent is not installed")
-            return _Arrived(act(machine))
-
-        answer: Any = await self.wire.send(call, arrived, UnreachableError(f"{call}: no answer"))
-        machine = self.wire.world.machines.get(self.cloud_id)
-        if answer is None or (machine and machine.mute_until > self.wire.world.now()):
-            await asyncio.sleep(NO_ANSWER)
-            raise UnreachableError(f"{self.cloud_id or 'a machine without an id'} does not answer")
-        value: T = answer.value
-        return value
-
-
-@frozen
-class _Arrived:
-    value: Any
+        return await self.wire.send(call, act_unless_dark, lost, token)
 
 
 @frozen

@@ -11,19 +11,28 @@ from typing import Any
 
 from attrs import Factory, define, evolve, field
 
+from reconciler import api
+from reconciler.clouds.local import local_place
+from reconciler.lifecycle.instance import USER_STOP
 from reconciler.model.offer import Market
-from reconciler.spec.options import LocalCloud
+from reconciler.spec.options import LocalCloud, Script
 from reconciler.spec.values import Choice, Deadlines, Idle, Pool, Retries, Size
+from tests.simulation.checks_ec2 import CHECKPOINT
 from tests.simulation.clock import run
 from tests.simulation.faults import FOREVER
 from tests.simulation.process import Process
 from tests.simulation.stage import Stage, pool, stage
 from tests.simulation.stories import LONGEST, finish
 from tests.simulation.truth import Behaviour, RealMachine
-from tests.simulation.world import Nature
+from tests.simulation.world import Nature, Told
 
 TROUBLED = 900.0  # seconds in which things go wrong
 SUBMISSIONS = 20
+PLACES = ("a", "b")  # folders of two accounts
+MARKETS = ((Market.SPOT, Market.ON_DEMAND), (Market.ON_DEMAND,))
+KEEPS = Choice(
+    kind="script", settings=Script(command="sh run.sh", outputs=("out.txt",), checkpoint=CHECKPOINT)
+)  # fmt: skip
 RETRIES = Retries(exit_code=1, lost=None, never_started=None, evicted=None)
 
 
@@ -68,8 +77,11 @@ class Chaos:
         self.scene.world.nature = Nature(
             boot=draw.choice((1.0, 15.0)), setup=draw.choice((1.0, 20.0)), lag=draw.choice((0.0, 5.0, 60.0)),
             address=draw.choice((0.0, 20.0)), capacity=draw.choice(({}, {}, {"small": 1})),
-            no_boot=draw.choice((0.0, 0.1)), bad_setup=draw.choice((0.0, 0.1)),
+            no_boot=draw.choice((0.0, 0.1)), bad_setup=draw.choice((0.0, 0.1)), stale=draw.choice((0.0, 0.0, 8.0)),
+            lease=draw.choice((FOREVER, 150.0)), keep_results=draw.choice((100.0, 86400.0)),
+            powerless=draw.choice((0.0, 0.2)),
         )  # fmt: skip
+        self.scene.foreign("x1", "a", draw.choice(("", "", "theirs")))
         self.write("cpu", self._spec("cpu", "a", {"small": Size(low=0, high=2), "large": Size(low=0, high=1)}))
         self.write("gpu", self._spec("gpu", "b", {"huge": Size(low=1, high=2)}))
 
@@ -77,8 +89,9 @@ class Chaos:
         draw = self.draw
         return pool(
             name, cloud=Choice(kind="local", settings=LocalCloud(folder=Path("/clouds") / folder)), size=size,
-            slots=draw.choice((1, 2)), retries=RETRIES,
-            market=draw.choice(((Market.SPOT, Market.ON_DEMAND), (Market.ON_DEMAND,))),
+            slots=draw.choice((1, 2)), retries=RETRIES, market=draw.choice(MARKETS), env={"TOKEN": "${ACCESS}"},
+            adopt=draw.choice(((), ("x1",))) if name == "cpu" else (),
+            **({"workload": KEEPS} if name == "gpu" else {}),
             idle=draw.choice((Idle(terminate=20.0), Idle(stop=10.0, terminate=120.0), Idle())),
             deadlines=Deadlines(run=200.0, boot=90.0, setup=60.0, stage=120.0, collect=600.0, cancel=60.0, launch=200.0,
                                 silence=60.0, stop=60.0, start=90.0, terminate=60.0, deliver=600.0),
@@ -96,14 +109,34 @@ class Chaos:
         if self.draw.random() < 0.5:
             jobs.append(self._shifts(50.0))
         await asyncio.gather(*(loop.create_task(job) for job in jobs))
-        world.faults.rate, world.is_disk_full = 0.0, False
-        world.nature.no_boot = world.nature.bad_setup = 0.0
+        self._mend()
+        loop.create_task(self._start_again())
         for name in ("cpu", "gpu"):
             self.versions[name] += 1
             self.write(name, self.specs[name])  # somebody mends what failed: holds of the old spec hold no more
         world.say("user", "everything is well from now on")
         await self.scene.process().until_settled()
         await finish(self.scene, 0.0)
+
+    def _mend(self) -> None:
+        """Nothing goes wrong any more, and what others bought can be reached by whoever adopts it."""
+        world = self.scene.world
+        world.faults.rate, world.is_disk_full = 0.0, False
+        world.nature.no_boot = world.nature.bad_setup = world.nature.stale = 0.0
+        world.dark.clear()
+        world.shop.sold_out.clear()
+        for machine in world.machines.values():
+            if machine.is_foreign:
+                machine.silent_until = machine.mute_until = 0.0
+                machine.owner = "" if machine.owner == "theirs" else machine.owner
+
+    async def _start_again(self) -> None:
+        """The user starts what the user stopped."""
+        while True:
+            for row in self.scene.store.instances():
+                if row.state == "stopped" and row.reason == USER_STOP:
+                    self.scene.by_hand(api.start, "stopped")
+            await asyncio.sleep(100.0)
 
     async def _until_well(self, seconds: Callable[[], float], act: Callable[[], Any]) -> None:
         end = self.scene.world.born + TROUBLED
@@ -119,7 +152,10 @@ class Chaos:
     async def _people(self) -> None:
         for _ in range(self.draw.randint(1, 5)):
             self._submit()
-        submit, others = self._submit, (self._drift, self._delete, self.scene.drain)
+        submit, others = (
+            self._submit,
+            (self._drift, self._delete, self.scene.drain, self._move, self._adopt, self._by_hand, self._by_hand),
+        )
         acts = (*[submit] * 12, *[self._cancel] * 3, *[self._resize] * 2, *others)
         await self._until_well(lambda: self.draw.expovariate(1 / 25), lambda: self.draw.choice(acts)())
         for name, spec in self.specs.items():
@@ -162,6 +198,23 @@ class Chaos:
         self.versions[name] += 1
         self._edit(name)
 
+    def _move(self) -> None:
+        """The pool's machines are bought in the other account from now on."""
+        name = self.draw.choice(("cpu", "gpu"))
+        self.versions[name] += 1
+        where = LocalCloud(folder=Path("/clouds") / self.draw.choice(PLACES))
+        self._edit(name, cloud=Choice(kind="local", settings=where))
+
+    def _adopt(self) -> None:
+        self._edit("cpu", adopt=() if self.specs["cpu"].adopt else ("x1",))
+
+    def _by_hand(self) -> None:
+        act, state = self.draw.choice(
+            ((api.stop, "ready"), (api.start, "stopped"), (api.start, "stopped"), (api.terminate, "ready"))
+        )  # fmt: skip
+        self.scene.world.say("user", f"{act.__name__}s all that is {state}")
+        self.scene.by_hand(act, state)
+
     def _edit(self, name: str, **changes: Any) -> None:
         self.scene.world.say("user", f"edits {name}")
         self.write(name, evolve(self.specs[name], **changes))
@@ -186,10 +239,17 @@ class Chaos:
             world.say("world", "the disk is full")
             world.is_disk_full = True
             asyncio.get_running_loop().call_later(draw.choice((10.0, 200.0)), self._disk_free)
+        elif draw.random() < 0.15:
+            self._sell_out()
+        elif draw.random() < 0.1:
+            self._darken()
         elif alive:
             machine = draw.choice(alive)
             strikes = (
-                world.evict,
+                self._evict,
+                self._evict,
+                self._rebalance,
+                self._impair,
                 world.vanish,
                 world.reboot,
                 self._silence,
@@ -198,6 +258,33 @@ class Chaos:
                 self._stubborn,
             )
             draw.choice(strikes)(machine)
+
+    def _evict(self, machine: RealMachine) -> None:
+        if not machine.is_foreign:
+            self.scene.world.evict(machine, self.draw.choice(tuple(Told)), self.draw.choice((12.0, 120.0)))
+
+    def _rebalance(self, machine: RealMachine) -> None:
+        if not machine.is_foreign:
+            self.scene.world.rebalance(machine)
+
+    def _impair(self, machine: RealMachine) -> None:
+        machine.impaired_until = self.scene.world.now() + self.draw.choice((15.0, 200.0))
+
+    def _sell_out(self) -> None:
+        """There is none of one type in one market, for a while."""
+        kind = (self.draw.choice(("small", "large", "huge")), str(self.draw.choice(tuple(Market))))
+        sold_out = self.scene.world.shop.sold_out
+        self.scene.world.say("cloud", f"has no {' '.join(kind)} for a while")
+        sold_out.add(kind)
+        asyncio.get_running_loop().call_later(self.draw.choice((30.0, 300.0)), sold_out.discard, kind)
+
+    def _darken(self) -> None:
+        """Nothing gets through to one account, for a while; its machines go on."""
+        dark = self.scene.world.dark
+        place = local_place(Path("/clouds") / self.draw.choice(PLACES)).settings
+        self.scene.world.say("cloud", f"{place} is dark for a while")
+        dark.add(place)
+        asyncio.get_running_loop().call_later(self.draw.choice((10.0, 100.0)), dark.discard, place)
 
     def _disk_free(self) -> None:
         self.scene.world.is_disk_full = False
@@ -220,7 +307,7 @@ class Chaos:
         while loop.time() < end:
             process = self.scene.process(self._fate)
             await process.stay(min(end - loop.time(), self.draw.expovariate(1 / 400)))
-            await asyncio.sleep(self.draw.choice((0.0, 0.5, 40.0)))
+            await asyncio.sleep(self.draw.choice((0.0, 0.5, 40.0, 0.0, 0.5, 40.0, 300.0)))
 
     def _fate(self, process: Process, what: str) -> None:
         luck = self.draw.random()

@@ -1,5 +1,6 @@
 """Sets the scene of one story: a world, a database on its clock, spec files, and what people do to them."""
 
+import contextlib
 import itertools
 import shutil
 import sqlite3
@@ -13,10 +14,12 @@ from typing import Any
 
 from attrs import Factory, define, field
 
+from reconciler import api
+from reconciler.clouds.local import local_place
 from reconciler.decide.births import Arrival, birth
 from reconciler.decide.case import Desired, PoolWish
 from reconciler.model.change import Step, Update
-from reconciler.model.rows import Identity
+from reconciler.model.rows import Identity, Instance
 from reconciler.spec.canonical import pool_to_json
 from reconciler.spec.options import LocalCloud, Script
 from reconciler.spec.sinks import SCORES
@@ -88,6 +91,7 @@ class Stage:
         """A pool's file is written, or edited."""
         self.pools[spec.pool] = PoolWish(pool=spec, spec=pool_to_json(spec), spec_hash=spec_hash)
         for kind, size in spec.size.items():
+            self.checks.launch[spec.pool] = max(spec.deadlines.launch, self.checks.launch.get(spec.pool, 0.0))
             self.checks.slots[spec.pool] = max(spec.slots, self.checks.slots.get(spec.pool, 0))
             self.world.most[spec.pool, kind] = max(size.high, self.world.most.get((spec.pool, kind), 0))
 
@@ -129,6 +133,17 @@ class Stage:
                 )  # fmt: skip
                 self._do(Step((move,), "drain"))
 
+    def by_hand(self, act: Callable[[Any, Instance], None], state: str) -> None:
+        """Somebody stops, starts or terminates, as a command does it, every machine that is in this state."""
+        for row in self.store.instances():
+            if row.state == state:
+                with contextlib.suppress(api.RequestError):
+                    act(_Told(self), row)
+
+    def foreign(self, cloud_id: str, folder: str = "a", owner: str = "") -> None:
+        """Somebody else buys a machine."""
+        self.world.shop.foreign(cloud_id, local_place(Path("/clouds") / folder).settings, owner)
+
     def _do(self, step: Step) -> bool:
         applied = self.store.apply((step,), now=self.world.now(), by="user")
         self.checks.after_write("user", applied, ((step,),))
@@ -137,6 +152,22 @@ class Stage:
     def close(self) -> None:
         """Leave nothing behind."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@define
+class _Told:
+    """The store as a command holds it; what it writes is looked at like everything else."""
+
+    scene: Stage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.scene.store, name)
+
+    def apply(self, steps: Sequence[Step], *, now: float, by: str) -> Sequence[bool]:
+        """Write, and have it looked at."""
+        applied = self.scene.store.apply(steps, now=now, by=by)
+        self.scene.checks.after_write("user", applied, (steps,))
+        return applied
 
 
 def stage(clock: Any, script: Mapping[str, Sequence[Trouble]] = EMPTY, *, seed: int = 0, rate: float = 0.0) -> Stage:

@@ -29,6 +29,10 @@ class Story:
     acts: tuple[tuple[float, Act], ...] = ()
     script: dict[str, list[Trouble]] = field(factory=dict)
     stays: float = 0.0  # seconds for which the first process stays, instead of until everything has settled
+    since: float = 0.0  # the second before which nothing happens that other stories do not tell
+    away: float = 0.0  # seconds for which nobody comes after it
+    shows: tuple[str, ...] = ()  # what is told, in this order, where nothing disturbs it
+    runs: int | None = None  # real runs that it takes, where nothing disturbs it
 
 
 def _one(behaviour: Behaviour | None = None, **spec: object) -> Act:
@@ -148,10 +152,11 @@ class At:
 
     number: int
     act: Callable[[Process], None]
-    points: list[str] = Factory(list)
+    points: list[tuple[float, str]] = Factory(list)  # when, and what
 
     def __call__(self, process: Process, what: str) -> None:
-        self.points.append(what)
+        world = process.shared.world
+        self.points.append((world.now() - world.born, what))
         if len(self.points) == self.number:
             self.act(process)
 
@@ -164,7 +169,8 @@ def points(story: Story, kind: str) -> list[int]:
     """
     nowhere = At(0, Process.die)
     tell(story, nowhere)
-    numbered = [(number, *what.split(" ", 1)) for number, what in enumerate(nowhere.points, 1)]
+    told = enumerate(nowhere.points, 1)
+    numbered = [(number, *what.split(" ", 1)) for number, (at, what) in told if at >= story.since]
     dull = READS if story in THOROUGH else (*READS, *ELSEWHERE)
     return [number for number, when, call in numbered if when == kind and call not in dull]
 
@@ -206,6 +212,8 @@ async def _to_the_end(
     while not running.done() and not first.sleeping and not first.is_dead:
         await asyncio.wait({running, asyncio.ensure_future(first.stirred.wait())}, return_when=asyncio.FIRST_COMPLETED)
     last = first
+    if first.is_dead:
+        await asyncio.sleep(story.away)
     if first.is_dead or first.sleeping:
         last = scene.process()
         if takeover is None or first.is_dead:
@@ -215,6 +223,8 @@ async def _to_the_end(
     if first.sleeping:
         first.wake()
     await running
+    if not first.is_dead:
+        await asyncio.sleep(story.away)
     await finish(scene, story.acts[-1][0] if story.acts else 0.0)
 
 
@@ -232,5 +242,5 @@ async def finish(scene: Stage, until: float) -> None:
 
 def _is_at_rest(scene: Stage) -> bool:
     rows = scene.store.instances()
-    alive = {machine.cloud_id for machine in scene.world.machines.values() if machine.lives}
-    return alive == {row.cloud_id for row in rows} and all(row.state in AT_REST for row in rows)
+    alive = {machine.cloud_id for machine in scene.world.machines.values() if machine.lives and not machine.is_foreign}
+    return alive == {row.cloud_id for row in rows if not row.adopted} and all(row.state in AT_REST for row in rows)

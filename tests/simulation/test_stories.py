@@ -2,24 +2,31 @@
 
 import pytest
 
+from tests.simulation.ec2_stories import EC2_STORIES
 from tests.simulation.process import Process
+from tests.simulation.stage import Stage
 from tests.simulation.stories import STORIES, At, Story, die_with_machines, points, sleep_while_work_comes, tell
 
-each_story = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
+each_story = pytest.mark.parametrize("story", [*STORIES, *EC2_STORIES], ids=lambda story: story.name.replace(" ", "-"))
 TAKEOVER = 50.0  # seconds after which the sleeper of a short sleep goes on, beside the one that took over
 
 
-def told(story: Story, how: str, number: int, act, takeover: float | None = None) -> None:
+def told(story: Story, how: str, number: int, act, takeover: float | None = None) -> Stage:
     """Tell the story with one disturbance; fails with all that happened where the promise is broken."""
     scene = tell(story, At(number, act), takeover)
     if scene.world.wrongs:
         told = "\n".join(scene.world.trace)
         pytest.fail(f"{told}\n\n{story.name}, {how} at point {number}: {'; '.join(scene.world.wrongs)}")
+    return scene
 
 
 @each_story
 def test_undisturbed(story):
-    told(story, "undisturbed", 0, Process.die)
+    scene = told(story, "undisturbed", 0, Process.die)
+    lines = iter(scene.world.trace)
+    missing = [words for words in story.shows if not any(words in line for line in lines)]
+    assert not missing, "\n".join((*scene.world.trace, f"{story.name} does not tell: {missing[0]}"))
+    assert story.runs in (None, len(scene.world.ledger.runs)), "\n".join(scene.world.trace)
 
 
 @each_story

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 
-from reconciler.model.job import Cause, Job, JobReport, JobState
+from reconciler.model.job import Cause, Job, JobReport, JobState, Notice
 from reconciler.model.offer import LaunchRequest, MachineState
 
 SETUP = "setup-"
@@ -25,6 +25,7 @@ class Run:
     start: float
     end: float | None = None
     code: int | None = None  # None: cut short
+    resumed: str = ""  # the attempt whose checkpoint it was given
 
 
 @define
@@ -81,12 +82,20 @@ class RealMachine:
     born: float
     seen_at: float  # listings and look-ups know it from then on
     answers_at: float  # its host answers from then on
-    state: MachineState = MachineState.PENDING
+    states: list[tuple[float, MachineState]] = field()  # since when it was in which
     boot: int = 1
     starts: int = 1  # after each it answers at another address
     has_agent: bool = False
     jobs: dict[str, RealJob] = Factory(dict)
-    evicted: bool = False
+    evicted: bool = False  # the cloud takes it back: so says a listing, also after its end
+    notice: Notice = Notice.NONE  # what its own metadata tell it
+    impaired_until: float = 0.0  # the cloud's own checks of it fail
+    is_foreign: bool = False  # somebody else bought it
+    owner: str = ""  # who marked a foreign machine as theirs
+    is_powerless: bool = False  # its watch may not shut it down
+    cared_at: float = 0.0  # its lease was renewed
+    tries: list[float] = Factory(list)  # when a start of it was refused for lack of capacity
+    unattended: float | None = None  # since when its lease has been over and only results hold it
     silent_until: float = 0.0  # cut off: nothing gets through, and its jobs run on
     mute_until: float = 0.0  # what is sent arrives, and no answer comes back
     stubborn_until: float = 0.0  # its jobs do not end when they are killed
@@ -94,6 +103,28 @@ class RealMachine:
     late: bool = False  # bought by a call that a process had slept in: see checks.py
     version: int = 0
     waiting: list[asyncio.Future[None]] = Factory(list)
+
+    @states.default
+    def _begin(self) -> list[tuple[float, MachineState]]:
+        return [(self.born, MachineState.PENDING)]
+
+    @property
+    def state(self) -> MachineState:
+        """What it is in now."""
+        return self.states[-1][1]
+
+    def turn(self, state: MachineState, now: float) -> None:
+        """It is in another state from now on."""
+        self.states.append((now, state))
+
+    def state_at(self, then: float) -> MachineState:
+        """What it was in."""
+        return next((state for since, state in reversed(self.states) if since <= then), self.states[0][1])
+
+    @property
+    def host_key(self) -> str:
+        """The key under which its host answers, on every boot."""
+        return f"ssh-ed25519 {self.cloud_id}"
 
     @property
     def boot_id(self) -> str:
@@ -109,6 +140,11 @@ class RealMachine:
     def runs(self) -> bool:
         """Whether processes run on it; they do until it is really gone."""
         return self.state in (MachineState.RUNNING, MachineState.STOPPING, MachineState.SHUTTING_DOWN)
+
+    @property
+    def runs_or_will(self) -> bool:
+        """Whether a watch of its own looks after it: it is on."""
+        return self.state in (MachineState.PENDING, MachineState.RUNNING)
 
     @property
     def mark(self) -> str:

@@ -5,20 +5,30 @@ Calls of the reconciler come in through reach.py, which delays, refuses and lose
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from enum import Enum
 
 from attrs import Factory, define, field
 
 from reconciler.clouds.base import CloudError
-from reconciler.hosts.base import HostRefusedError
-from reconciler.model.job import Cause, Job, JobReport, JobState
-from reconciler.model.offer import Fault, LaunchRequest, Machine, MachineState
-from reconciler.model.tags import POOL
+from reconciler.model.job import Notice
+from reconciler.model.offer import Fault, Machine, MachineState, Market
 from tests.simulation.faults import FOREVER, Faults
-from tests.simulation.truth import SETUP, Ledger, RealJob, RealMachine
+from tests.simulation.jobs import Jobs
+from tests.simulation.shop import Shop
+from tests.simulation.truth import Ledger, RealMachine
 
 REMEMBERED = 120.0  # seconds for which the cloud still shows a machine that has ended
 ENDING = 3.0  # seconds from asked to end, or to stop, to ended; its jobs run on until then
-NOTICE = 12.0  # seconds from an eviction's notice to the end
+NOTICE = 12.0  # seconds from an eviction's notice to the end, where a story does not say
+
+
+class Told(Enum):
+    """Where one can learn that the cloud takes a machine back."""
+
+    LISTING = "only in a listing"
+    REPORT = "only on the machine"
+    AFTERWARDS = "only when it is gone"
 
 
 @define(kw_only=True)
@@ -27,11 +37,16 @@ class Nature:
 
     boot: float = 4.0
     setup: float = 2.0
-    lag: float = 0.0  # listings know a new machine only after this
+    lag: float = 0.0  # listings, and questions by id, know a new machine only after this
+    stale: float = 0.0  # they show the state in which a machine was so long ago
     address: float = 0.0  # a new machine has an address only after this
     capacity: dict[str, int] = Factory(dict)  # type → machines at most; without an entry, no limit
     no_boot: float = 0.0  # share of machines that never boot
     bad_setup: float = 0.0  # share of setups that fail
+    tries: float = FOREVER  # a minute: more refused starts of one machine are wrong
+    powerless: float = 0.0  # share of machines whose watch may not shut them down
+    lease: float = FOREVER  # for which a report keeps a machine from ending itself
+    keep_results: float = 86400.0  # for which results that nobody fetched keep it
 
 
 @define(kw_only=True)
@@ -43,20 +58,30 @@ class World:
     nature: Nature = Factory(Nature)
     most: dict[tuple[str, str], int] = Factory(dict)  # (pool, type) → the largest maximum that ever was in force
     machines: dict[str, RealMachine] = Factory(dict)
-    bought: dict[str, tuple[LaunchRequest, list[RealMachine]]] = Factory(dict)  # by token
-    locks: dict[str, asyncio.Lock] = Factory(dict)  # by token
+    locks: dict[tuple[str, str], asyncio.Lock] = Factory(dict)  # by place and token
+    dark: set[str] = Factory(set)  # places that nothing gets through to
     is_disk_full: bool = False
     wrongs: list[str] = Factory(list)
     broken: asyncio.Event = Factory(asyncio.Event)
     trace: list[str] = Factory(list)
     before_end: Callable[[RealMachine, str], None] = lambda machine, who: None  # checks.py looks on
-    is_final: Callable[[str], bool] = lambda token: False  # whether the rows of a token are final
+    before_halt: Callable[[RealMachine, str], None] = lambda machine, who: None
+    shop: Shop = field(init=False)
+    jobs: Jobs = field(init=False)
     born: float = field(init=False)
     ledger: Ledger = field(init=False)
 
     @born.default
     def _begin(self) -> float:
         return self.loop.time()
+
+    @shop.default
+    def _open_shop(self) -> Shop:
+        return Shop(world=self)
+
+    @jobs.default
+    def _make_jobs(self) -> Jobs:
+        return Jobs(world=self)
 
     @ledger.default
     def _make_ledger(self) -> Ledger:
@@ -78,129 +103,150 @@ class World:
 
     # --- what a cloud does
 
-    def buy(self, request: LaunchRequest, place: str, *, partial: bool, late: bool) -> list[RealMachine]:
-        """Between one and as many machines as were asked for; the same token gives the same ones."""
-        if request.token in self.bought:
-            known, machines = self.bought[request.token]
-            if known != request:
-                self.wrong(f"token {request.token} was sent with another request")
-            return machines
-        count = request.count
-        if request.offer.type in self.nature.capacity:
-            alive = sum(one.lives and one.request.offer.type == request.offer.type for one in self.machines.values())
-            count = min(count, self.nature.capacity[request.offer.type] - alive)
-        if count <= 0:
-            raise CloudError(Fault.CAPACITY, f"no {request.offer.type} just now")
-        if partial and count > 1:
-            count -= 1
-        machines = [self._born(request, index, place, late=late) for index in range(count)]
-        self.bought[request.token] = (request, machines)
-        self._count(request)
-        return machines
-
-    def _born(self, request: LaunchRequest, index: int, place: str, *, late: bool) -> RealMachine:
-        now, nature = self.now(), self.nature
-        boots = FOREVER if self.faults.chance(nature.no_boot) else nature.boot
-        machine = RealMachine(
-            f"m{len(self.machines) + 1}", request, index, place, now, now + nature.lag, now + 2.0 + boots, late=late
-        )
-        self.machines[machine.cloud_id] = machine
-        self.loop.call_later(2.0, self._become, machine, MachineState.PENDING, MachineState.RUNNING)
-        self.say("cloud", f"{machine.cloud_id} bought for {request.token}.{index}")
-        return machine
-
-    def _count(self, request: LaunchRequest) -> None:
-        pool, kind = request.tags[POOL], request.offer.type
-        alive = [
-            one
-            for one in self.machines.values()
-            if one.lives and not one.late and (one.request.tags[POOL], one.request.offer.type) == (pool, kind)
-        ]
-        if len(alive) > self.most.get((pool, kind), 0):
-            self.wrong(f"pool {pool} has {len(alive)} {kind}: {', '.join(one.cloud_id for one in alive)}")
-
-    def find(self, cloud_id: str) -> RealMachine | None:
-        """A machine, if the cloud knows it just now."""
+    def find(self, cloud_id: str, place: str) -> RealMachine | None:
+        """A machine, if the cloud knows it at this place just now."""
         machine = self.machines.get(cloud_id)
-        if machine is None or machine.seen_at > self.now():
+        if machine is None or machine.place != place or machine.seen_at > self.now():
             return None
         expired = machine.ended_at is not None and machine.ended_at + REMEMBERED < self.now()
         return None if expired else machine
 
-    def address(self, machine: RealMachine) -> str:
-        """Where its host answers; another one after each start."""
-        ready = self.now() >= machine.born + self.nature.address
-        return f"{machine.cloud_id}:{machine.starts}" if ready and machine.state is MachineState.RUNNING else ""
-
     def describe(self, machine: RealMachine) -> Machine:
-        """The machine in the cloud's words."""
+        """The machine in the cloud's words; where it answers is another address after each start."""
+        now = self.now()
+        state = machine.state_at(now - self.nature.stale)
+        has_address = now >= machine.born + self.nature.address and state is MachineState.RUNNING
         return Machine(
             cloud_id=machine.cloud_id,
             token=machine.request.token,
             index=machine.index,
-            state=machine.state,
+            state=state,
             type=machine.request.offer.type,
-            address=self.address(machine),
+            address=f"{machine.cloud_id}:{machine.starts}" if has_address else "",
             evicted=machine.evicted,
+            impaired="instance-status check failed" if now < machine.impaired_until else "",
+            born=datetime.fromtimestamp(machine.born, UTC),
             tags=machine.request.tags,
         )
 
-    def end(self, ids: Sequence[str], who: str) -> None:
+    def end(self, ids: Sequence[str], place: str, who: str) -> None:
         """The reconciler ends machines."""
-        for machine in self._known(ids):
+        for machine in self._known(ids, place):
             if machine.state not in (MachineState.SHUTTING_DOWN, MachineState.TERMINATED):
                 self.before_end(machine, who)
-                machine.state = MachineState.SHUTTING_DOWN
+                machine.turn(MachineState.SHUTTING_DOWN, self.now())
                 self.say("cloud", f"{machine.cloud_id} is ended by {who}")
                 self.loop.call_later(ENDING, self.vanish, machine)
 
-    def halt(self, ids: Sequence[str]) -> None:
+    def halt(self, ids: Sequence[str], place: str, who: str) -> None:
         """The reconciler stops machines."""
-        for machine in self._known(ids):
+        for machine in self._known(ids, place):
+            if machine.request.offer.market is Market.SPOT:
+                raise CloudError(Fault.REFUSED, f"{machine.cloud_id} is a spot machine")
             if machine.state is MachineState.RUNNING:
-                machine.state = MachineState.STOPPING
+                self.before_halt(machine, who)
+                machine.turn(MachineState.STOPPING, self.now())
+                self.say("cloud", f"{machine.cloud_id} is stopped by {who}")
                 self.loop.call_later(ENDING, self._stopped, machine)
             elif machine.state not in (MachineState.STOPPING, MachineState.STOPPED):
                 raise CloudError(Fault.NOT_FOUND, f"{machine.cloud_id} is {machine.state}")
 
-    def wake(self, ids: Sequence[str]) -> None:
+    def wake(self, ids: Sequence[str], place: str) -> None:
         """The reconciler starts stopped machines."""
-        for machine in self._known(ids):
+        for machine in self._known(ids, place):
             if machine.state is MachineState.STOPPED:
-                machine.boot += 1
-                machine.starts += 1
-                machine.state = MachineState.PENDING
-                machine.answers_at = self.now() + 1.0 + self.nature.boot
-                self.loop.call_later(1.0, self._become, machine, MachineState.PENDING, MachineState.RUNNING)
+                if self.shop.refuses(machine.request.offer):
+                    self._count_tries(machine)
+                    raise CloudError(Fault.CAPACITY, f"no {machine.request.offer.type} to start")
+                self._switch_on(machine)
             elif machine.state not in (MachineState.PENDING, MachineState.RUNNING):
                 raise CloudError(Fault.NOT_FOUND, f"{machine.cloud_id} is {machine.state}")
 
-    def _known(self, ids: Sequence[str]) -> list[RealMachine]:
+    def _count_tries(self, machine: RealMachine) -> None:
+        """Who is refused for lack of capacity waits before asking for the same again."""
+        machine.tries.append(self.now())
+        lately = [at for at in machine.tries if at > self.now() - 60.0]
+        if len(lately) > self.nature.tries:
+            self.wrong(f"{machine.cloud_id} was asked to start {len(lately)} times within a minute")
+
+    def _switch_on(self, machine: RealMachine) -> None:
+        machine.boot += 1
+        machine.starts += 1
+        machine.notice = Notice.NONE
+        machine.turn(MachineState.PENDING, self.now())
+        machine.cared_at = self.now()
+        machine.answers_at = self.now() + 1.0 + self.nature.boot
+        self.run_up(machine, 1.0)
+        self.guard(machine)
+        self.say("cloud", f"{machine.cloud_id} is started again")
+
+    def _known(self, ids: Sequence[str], place: str) -> list[RealMachine]:
+        """Those that the cloud knows here: what it does not know keeps nobody from ending the others."""
         if not ids:
             self.wrong("an empty list of ids was sent")
-        found = [self.find(cloud_id) for cloud_id in ids]
-        if None in found:
-            raise CloudError(Fault.NOT_FOUND, f"the cloud does not know {ids[found.index(None)]}")
+        found = [self.find(cloud_id, place) for cloud_id in ids]
+        if not any(found):
+            raise CloudError(Fault.NOT_FOUND, f"the cloud does not know {', '.join(ids)}")
         return [machine for machine in found if machine]
 
-    def _become(self, machine: RealMachine, source: MachineState, target: MachineState) -> None:
-        if machine.state is source:
-            machine.state = target
-            machine.changed()
+    def run_up(self, machine: RealMachine, seconds: float) -> None:
+        """A machine that is pending runs after a while."""
+
+        def arrive() -> None:
+            if machine.state is MachineState.PENDING:
+                machine.turn(MachineState.RUNNING, self.now())
+                machine.changed()
+
+        self.loop.call_later(seconds, arrive)
 
     # --- what befalls machines
 
-    def evict(self, machine: RealMachine) -> None:
-        """The cloud announces that it takes a machine back, and does so."""
-        machine.evicted = True
-        self.say("cloud", f"{machine.cloud_id} will be taken back")
-        self.loop.call_later(NOTICE, self.vanish, machine)
+    def evict(self, machine: RealMachine, told: Told = Told.LISTING, seconds: float = NOTICE) -> None:
+        """The cloud announces that it takes a machine back, and does so; not at all announced, it does so now."""
+        self.say("cloud", f"{machine.cloud_id} will be taken back, and one learns of it {told.value}")
+        if told is Told.AFTERWARDS:
+            seconds = 0.0
+        elif told is Told.LISTING:
+            machine.evicted = True
+        else:
+            machine.notice = Notice.EVICTION
+            machine.changed()
+        self.loop.call_later(seconds, self._take_back, machine)
+
+    def _take_back(self, machine: RealMachine) -> None:
+        machine.evicted = machine.evicted or machine.lives
+        self.vanish(machine)
+
+    def rebalance(self, machine: RealMachine) -> None:
+        """The cloud tells a machine that it may be taken back some time."""
+        if machine.notice is Notice.NONE:
+            machine.notice = Notice.REBALANCE
+            self.say("cloud", f"{machine.cloud_id} is recommended to rebalance")
+            machine.changed()
+
+    def guard(self, machine: RealMachine) -> None:
+        """The machine's own watch looks whether its lease is over, and what holds the machine then."""
+        lease = self.nature.lease
+        if lease >= FOREVER or not machine.runs_or_will:
+            return
+        if self.now() < machine.cared_at + lease:
+            machine.unattended = None
+        elif not self.jobs.holds(machine) and not machine.is_powerless:
+            self.say("host", f"{machine.cloud_id} shuts itself down")
+            self.vanish(machine)
+            return
+        due = max(machine.cared_at + lease, self.now() + lease / 4)
+        self.loop.call_at(due, self._guard_again, machine, machine.starts)
+
+    def _guard_again(self, machine: RealMachine, starts: int) -> None:
+        if machine.starts == starts:
+            self.guard(machine)
 
     def vanish(self, machine: RealMachine) -> None:
         """A machine ends, with everything on it."""
         if machine.lives:
-            self._cut_jobs(machine)
-            machine.state = MachineState.TERMINATED
+            self.jobs.cut(machine)
+            machine.turn(MachineState.TERMINATED, self.now())
             machine.ended_at = self.now()
             self.say("cloud", f"{machine.cloud_id} has ended")
             machine.changed()
@@ -208,7 +254,7 @@ class World:
     def reboot(self, machine: RealMachine) -> None:
         """A machine starts anew by itself."""
         if machine.state is MachineState.RUNNING:
-            self._cut_jobs(machine)
+            self.jobs.cut(machine)
             machine.boot += 1
             machine.answers_at = max(machine.answers_at, self.now() + 8.0)
             self.say("cloud", f"{machine.cloud_id} boots anew")
@@ -226,14 +272,9 @@ class World:
 
     def _stopped(self, machine: RealMachine) -> None:
         if machine.state is MachineState.STOPPING:
-            self._cut_jobs(machine)
-            machine.state = MachineState.STOPPED
+            self.jobs.cut(machine)
+            machine.turn(MachineState.STOPPED, self.now())
             machine.changed()
-
-    def _cut_jobs(self, machine: RealMachine) -> None:
-        for job in machine.jobs.values():
-            if job.lives:
-                self._over(machine, job, JobState.GONE)
 
     # --- what a host does
 
@@ -242,55 +283,3 @@ class World:
         now = self.now()
         there = machine.runs and now >= machine.answers_at and now >= machine.silent_until
         return there and address == f"{machine.cloud_id}:{machine.starts}"
-
-    def start(self, machine: RealMachine, job: Job, boot_id: str) -> JobReport:
-        """A job starts, once; never on another boot, never after it was killed."""
-        if boot_id != machine.boot_id:
-            raise HostRefusedError(f"this is the boot {machine.boot_id}, not {boot_id}")
-        known = machine.jobs.get(job.id)
-        if known is None:
-            known = machine.jobs[job.id] = RealJob(job.id, JobState.RUNNING, started=self.now())
-            self._run(machine, job, known)
-            machine.changed()
-        return known.report()
-
-    def _run(self, machine: RealMachine, job: Job, real: RealJob) -> None:
-        if job.id.startswith(SETUP):
-            seconds, code = self.nature.setup, int(self.faults.chance(self.nature.bad_setup))
-        else:
-            real.run, seconds, code = self.ledger.begin(machine, job)
-            self.say("host", f"{job.id} runs on {machine.cloud_id}")
-        if job.limit is not None and job.limit < seconds:
-            ended = (JobState.KILLED, None, Cause.TIMEOUT)
-            real.timer = self.loop.call_later(job.limit, self._over, machine, real, *ended)
-        else:
-            real.timer = self.loop.call_later(seconds, self._over, machine, real, JobState.EXITED, code)
-
-    def _over(
-        self, machine: RealMachine, job: RealJob, state: JobState, code: int | None = None, cause: Cause | None = None
-    ) -> None:
-        if job.timer:
-            job.timer.cancel()
-        job.state, job.code, job.cause, job.ended = state, code, cause, self.now()
-        if job.run:
-            self.ledger.end(job.run, code)
-            self.say("host", f"{job.id} {state} {'' if code is None else code}")
-        machine.changed()
-
-    def kill(self, machine: RealMachine, job_id: str) -> JobReport:
-        """A job ends with all its processes; one that has not come yet never will."""
-        job = machine.jobs.get(job_id)
-        if job is None:
-            job = machine.jobs[job_id] = RealJob(job_id, JobState.KILLED, cause=Cause.REQUEST, ended=self.now())
-            machine.changed()
-        elif job.lives and self.now() >= machine.stubborn_until:
-            self._over(machine, job, JobState.KILLED, None, Cause.REQUEST)
-        return job.report()
-
-    def forget(self, machine: RealMachine, job_id: str) -> None:
-        """What a job that is over holds is freed."""
-        job = machine.jobs.get(job_id)
-        if job and job.lives:
-            raise HostRefusedError(f"{job_id} is not over")
-        if job:
-            job.forgotten = True
