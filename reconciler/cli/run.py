@@ -71,6 +71,8 @@ def run_all(wanted: Sequence[Path | RampDeployment], mode: Mode, *, quiet: bool)
     read = [_read(each) for each in wanted]
     if mode is Mode.DRY_RUN:
         return max(_dry_run(config, specs) for config, specs in read)
+    for config, _ in read:
+        _check_results(config)
     with ExitStack() as stack:
         all_of_them = []
         for config, specs in read:

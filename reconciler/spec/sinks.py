@@ -7,6 +7,7 @@ RAMP = "ramp/"  # begins the name of an event of a RAMP database, as a queue and
 # What a sink can hear of beyond what hooks can be told of.
 PLACED, OVER, REQUEUED, CANCELLED = "placed", "over", "requeued", "cancelled"
 _HOOKED = frozenset(Event)
+TOLD = _HOOKED | {PLACED, OVER, REQUEUED, CANCELLED}  # every event that a delivery can be of
 _SCORED = frozenset({Event.SUCCEEDED, Event.FAILED})
 
 

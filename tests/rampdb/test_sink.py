@@ -24,7 +24,6 @@ from tests.rampdb.site import EVENT, Site, ramp, tables
 pytestmark = [pytest.mark.real, pytest.mark.filterwarnings("ignore")]
 
 Home = Callable[[str], Path]
-WORST = {"acc": 0.0, "nll": float("inf")}
 
 
 class Quiet:
@@ -157,7 +156,7 @@ def test_what_can_never_run_says_why(site: Site, sink: RampSink, story: Story) -
     deliver(sink, story.news("failed", 0, reason="invalid", message=why))
     row = site.row(story.ramp_id)
     assert row["state"] == "checking_error"
-    assert row["error_msg"].startswith(why)
+    assert row["error_msg"] == why
 
 
 def test_results_that_do_not_fit_the_event_are_no_scores(site: Site, sink: RampSink, story: Story, home: Home) -> None:
@@ -231,7 +230,7 @@ def test_one_that_the_organiser_resets_stays_reset(site: Site, sink: RampSink, s
     deliver(sink, story.news("succeeded", 1, home("good")), story.news("placed"))
     assert site.row(story.ramp_id)["state"] == "new"
     again = evolve(story, ours="s2", at=T0 + 1000)
-    deliver(sink, again.news("queued", 0, retry_of="s1"), again.news("succeeded", 1, home("raises").parent / "good"))
+    deliver(sink, again.news("queued", 0, retry_of="s1"), again.news("succeeded", 1, home("good")))
     assert site.row(story.ramp_id)["state"] == "scored"
 
 

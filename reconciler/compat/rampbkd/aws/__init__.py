@@ -1,0 +1,1 @@
+"""`rampbkd.aws`, a folder of ramp-backend's: its functions are in `api`."""
