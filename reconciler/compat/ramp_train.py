@@ -72,16 +72,14 @@ def alone(deployment: RampDeployment, key: str, wanted: Wanted) -> RampDeploymen
     config, (pool,) = deployment.config, deployment.pools
     state = config.state / FOLDER / key
     kind = next(iter(pool.size))
-    places = {
-        "controller": controller_of(config, key),
-        "database": f"sqlite:///{state / 'reconciler.db'}",
-        "results": state / "results",
-        "state": state,
-    }
+    config = evolve(
+        config, controller=controller_of(config, key), database=f"sqlite:///{state / 'reconciler.db'}",
+        results=state / "results", state=state,
+        ramp=() if wanted.folder else (evolve(config.ramp[0], only=(int(key),)),),
+    )  # fmt: skip
     ours, theirs = _copied(deployment.config_draft), _copied(deployment.pool_draft)
-    for name, value in places.items():
-        ours.put(name, value=str(value))
-    config = evolve(config, **places, ramp=() if wanted.folder else (evolve(config.ramp[0], only=(int(key),)),))
+    for name in ("controller", "database", "results", "state"):
+        ours.put(name, value=str(getattr(config, name)))
     if wanted.folder:
         ours.tree.pop("ramp", None)
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from attrs import frozen
 
 from reconciler.decide.case import Case, types_of
+from reconciler.decide.holds import adoption_scope
 from reconciler.model.rows import Instance
 from reconciler.spec.values import Pool
 
@@ -36,7 +37,7 @@ def wanted(
     stopped: dict[str, int] = {}
     for row in rows:
         live[row.type] = live.get(row.type, 0) + 1
-        serving[row.type] = serving.get(row.type, 0) + (row.state in SERVES)
+        serving[row.type] = serving.get(row.type, 0) + (row.state in SERVES and _promises(case, row))
     for row in startable:
         stopped[row.type] = stopped.get(row.type, 0) + 1
     buyable = {
@@ -50,6 +51,14 @@ def wanted(
             free[row.type] -= case.slots_taken.get(row.id, 0)
     _add_demand(case, pool, free, plan, room)
     return (Need(kind, count, buyable[kind]) for kind, count in plan.items() if count)
+
+
+def _promises(case: Case, row: Instance) -> bool:
+    """Whether one that is not ready will be: a foreign machine that failed us before may never be, and delays nobody."""
+    if not row.adopted or row.state == "ready":
+        return True
+    scope = adoption_scope(row.pool, row.cloud_id)
+    return all(hold.strikes <= 1 for hold in case.recorded.holds if hold.scope == scope)
 
 
 def _without_rows(case: Case, pool: Pool) -> dict[str, int]:

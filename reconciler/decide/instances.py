@@ -230,6 +230,14 @@ def _overdue(view: View) -> Step | None:
     return view.step("overdue", reason, *hold, reason=reason)
 
 
+def _no_way_in(view: View) -> Step | None:
+    """Silence is what booting means, but why there is no way in is shown: a wrong host key never mends itself."""
+    row, host = view.row, view.host
+    if row.state != "booting" or not isinstance(host, Silence) or row.last_error == SILENT + host.error:
+        return None
+    return Step((note("instances", row, last_error=SILENT + host.error),), f"{row.id}: no answer from its host yet")
+
+
 def _impaired(view: View) -> Step | None:
     """The cloud's own checks of it fail, or do so no more: shown, and left to silence to act on."""
     row, machine = view.row, view.machine
@@ -258,5 +266,6 @@ RULES: tuple[Callable[[View], Step | None], ...] = (
     _host,
     _silent,
     _overdue,
+    _no_way_in,
     _impaired,
 )

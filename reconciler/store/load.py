@@ -26,7 +26,7 @@ from reconciler.model.rows import (
     Submission,
 )
 from reconciler.model.snapshot import Recorded, Waiting
-from reconciler.spec.values import Event
+from reconciler.spec.sinks import TOLD
 from reconciler.store import selects
 from reconciler.store.tables import BY_NAME, LIFECYCLES
 
@@ -43,7 +43,7 @@ _KNOWN: Mapping[str, Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "instances": {"state": frozenset(LIFECYCLES["instances"].by_name), "market": _words(Market)},
         "submissions": {"state": frozenset(LIFECYCLES["submissions"].by_name)},
-        "deliveries": {"state": frozenset(LIFECYCLES["deliveries"].by_name), "event": _words(Event)},
+        "deliveries": {"state": frozenset(LIFECYCLES["deliveries"].by_name), "event": TOLD},
         "attempts": {"outcome": _words(Outcome, "")},
     }
 )

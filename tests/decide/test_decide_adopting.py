@@ -54,6 +54,15 @@ def test_it_serves_the_queue_before_anything_is_bought_but_not_those_that_name_a
     assert [row.type for row in births(picky, Instance)] == ["small"]
 
 
+def test_one_that_failed_before_keeps_nobody_waiting_until_it_is_ready():
+    row = evolve(TAKEN, state="booting")
+    hold = Hold(adoption_scope("cpu", "m-a"), "", "", "", NOW + 99.0, 2, "")
+    for strikes, bought in ((1, []), (2, ["small"])):
+        given = {"holds": (evolve(hold, strikes=strikes),)}
+        decision = decide(case(instances=[row], pool=NAMING, queue=[submission("one")], recorded=given))
+        assert [born.type for born in births(decision, Instance)] == bought
+
+
 def test_it_is_given_back_when_it_is_no_longer_named():
     assert moves(decide(case(instances=[TAKEN]))) == {"a": ("drain", "draining")}
 

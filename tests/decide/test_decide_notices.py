@@ -9,7 +9,8 @@ from reconciler.model.change import Replace, Update
 from reconciler.model.job import JobReport, JobState, Notice, Watch
 from reconciler.model.offer import Listing
 from reconciler.model.rows import Hold
-from tests.decide.decide_cases import PLACE, at_work, case, heard, instance, machine, moves
+from reconciler.model.snapshot import Silence
+from tests.decide.decide_cases import NOW, PLACE, at_work, case, heard, instance, machine, moves
 
 RUNNING = JobReport(job="w.1", state=JobState.RUNNING)
 
@@ -99,3 +100,14 @@ def test_what_the_clouds_own_checks_say_is_shown_once(says, noted, expected):
     row = instance("a", last_error=noted)
     decision = decide(case(instances=[row], observed=listed(machine(row, impaired=says))))
     assert notes(decision, row) == expected
+
+
+def test_why_a_booting_machine_cannot_be_entered_is_shown_once_and_never_delays_its_deadline():
+    row = instance("a", "booting")
+    silence = {"hosts": {"a": Silence(error="another host key", at=NOW)}}
+    decision = decide(case(instances=[row], observed=silence))
+    assert notes(decision, row) == [{"last_error": f"{SILENT}another host key"}]
+    known = evolve(row, last_error=f"{SILENT}another host key")
+    assert notes(decide(case(instances=[known], observed=silence)), known) == []
+    late = evolve(row, since=NOW - 10_000.0)
+    assert moves(decide(case(instances=[late], observed=silence))) == {"a": ("overdue", "terminating")}

@@ -103,6 +103,23 @@ def test_keys_that_the_cloud_tells_are_believed_and_no_other(there: SshMachine) 
     assert "the host key of" in _fails(SshTransport(ssh_way(there), handshakes=handshakes, trusted=wrong))
 
 
+def test_the_cloud_is_asked_for_keys_once_and_only_when_the_machine_answers(there: SshMachine) -> None:
+    asked = []
+
+    async def trusted() -> Sequence[str]:
+        asked.append(there.address)
+        return [there.host_key]
+
+    transport = SshTransport(ssh_way(there), handshakes=asyncio.Semaphore(5), trusted=trusted)
+    there.stop()
+    _fails(transport)
+    assert asked == []
+    there.start()
+    assert _reached(transport)
+    assert _reached(transport)
+    assert asked == [there.address]
+
+
 def test_a_file_of_known_hosts_decides(there: SshMachine, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     assert "is not there" in _fails(ssh_transport(there, known_hosts=known))

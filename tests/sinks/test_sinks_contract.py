@@ -11,8 +11,8 @@ from attrs import evolve
 from reconciler.model.offer import Fault
 from reconciler.model.snapshot import Done, Failed
 from reconciler.sinks import build
-from reconciler.sinks.hooks import nothing_more
 from reconciler.sinks.base import Sink
+from reconciler.sinks.hooks import nothing_more
 from reconciler.sinks.scores import Row
 from reconciler.spec.sinks import SCORES, hook_name, names
 from reconciler.spec.values import Config, Event, Hook

@@ -1,7 +1,7 @@
 """rampbkd's functions on machines: launch, list, look, end. Each machine carries our tags from birth.
 
-A machine from `launch_ec2_instances` guards itself: it ends when no call has reached it for an hour and no training runs
-on it; with results on it a day later.
+A machine from `launch_ec2_instances` guards itself: it ends when no call has reached it for an hour and nothing is
+trained on it; with results on it a day later.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ async def _list(config: Values) -> list[str]:
     async with reached(config) as reach:
         trained = (reach.config.state / FOLDER).glob("*")
         names = {reach.config.controller, *(controller_of(reach.config, each.name) for each in trained)}
-        stem = os.path.commonprefix(sorted(names))
+        stem = os.path.commonprefix(sorted(names))  # noqa: RUF071  names, no paths
         listing = await reach.cloud.listing(Owner(controller=f"{stem}*", database_id=DATABASE_ID))
     if not listing.complete:
         raise CloudError(Fault.UNREACHABLE, f"not every machine could be listed: {listing.error}")

@@ -1,7 +1,8 @@
-"""rampbkd's functions on one submission and one machine: upload, train, look, bring home. RAMP's database hears nothing.
+"""rampbkd's functions on one submission and one machine: upload, train, look, bring home.
 
-A training is a job of our agent on the machine, so it keeps the config's time limit, and asking twice runs it once. Its
-files lie where RAMP had them, in the kit's folder of submissions; its outputs in the job's own.
+RAMP's database hears nothing of them. A training is a job of our agent on the machine: it keeps the config's time
+limit, and asking twice runs it once. Its files lie where RAMP had them, in the kit's folder of submissions; its outputs
+in the job's own.
 """
 
 import asyncio

@@ -72,8 +72,8 @@ cmd_report() { # [--wait SECONDS] [--mark MARK]
         survey
         if [ "$mark" = "$known" ]; then hear; survey; else exec 4<&-; fi
         read_clock
+        renew
     done
-    renew
     read -r uptime rest </proc/uptime
     printf 'agent %s %s %s %s %s %s\n%send %s\n' \
         "$version" "$boot" "$uptime" "$mark" "$notice" "$watch" "$lines" "$count"

@@ -109,6 +109,15 @@ read_value() { # FILE; sets value, line ends and all
     value=$value$piece
 }
 
+# Variables that some shell keeps for itself, so that exporting one would fail or change it. No secret is called so.
+shells_own() { # NAME
+    case $1 in
+    _ | BASH* | COMP_* | DIRSTACK | EPOCH* | EUID | FUNCNAME | GROUPS | HISTCMD | IFS | LINENO | OPT* | PATH | PPID | PS[0-9] | \
+        RANDOM | SECONDS | SHELLOPTS | SHLVL | SRANDOM | UID) return 0 ;;
+    esac
+    return 1
+}
+
 cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment says already whose process this is.
     use_job "${1:-}"
     read_stat $$
@@ -118,13 +127,33 @@ cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment say
     read_value "$dir/spec/runs_in"
     case $value in home) place=$HOME ;; *) place=$dir/work ;; esac
     cd "$place" || exit 126
+    unset RECONCILER_BOOT_ID_FILE
+    [ -z "$machine" ] || export "RECONCILER_MACHINE=$machine"
     set --
     for file in "$dir"/spec/env/*; do
-        [ -f "$file" ] || continue
-        read_value "$file"
-        set -- "$@" "${file##*/}=$value"
+        name=${file##*/}
+        if [ -f "$file" ] && shells_own "$name"; then
+            read_value "$file"
+            set -- "$@" "$name=$value"
+        fi
     done
-    unset RECONCILER_BOOT_ID_FILE
-    [ -z "$machine" ] || set -- "$@" "RECONCILER_MACHINE=$machine"
-    exec env "$@" "RECONCILER_ATTEMPT=$job" /bin/sh "$dir/spec/command"
+    set -- "$(command -v env)" "$@" "RECONCILER_ATTEMPT=$job" /bin/sh "$dir/spec/command"
+    become "$dir/spec/env" "$@"
+}
+
+# A value never becomes an argument: everybody on the machine can read those. The variables are exported one by one, so
+# none of ours may be called as one of a job's could be: names with RECONCILER_ in front are ours.
+become() { # FOLDER COMMAND...: becomes the command, with the variables that the folder's files hold
+    RECONCILER_FOLDER=$1
+    shift
+    for RECONCILER_FILE in "$RECONCILER_FOLDER"/*; do
+        if [ ! -f "$RECONCILER_FILE" ] || shells_own "${RECONCILER_FILE##*/}"; then continue; fi
+        RECONCILER_VALUE='' RECONCILER_PIECE=''
+        while IFS= read -r RECONCILER_PIECE; do
+            RECONCILER_VALUE="$RECONCILER_VALUE$RECONCILER_PIECE
+"
+        done <"$RECONCILER_FILE"
+        export "${RECONCILER_FILE##*/}=$RECONCILER_VALUE$RECONCILER_PIECE"
+    done
+    exec "$@"
 }
