@@ -101,6 +101,8 @@ def _key(deployment: RampDeployment, wanted: Wanted) -> str:
     """The name of the submission's own folder. Raises InvalidSubmissionError, RequestError."""
     if wanted.folder:
         check_name(wanted.folder)
+        if not (deployment.submissions / wanted.folder).is_dir():
+            raise RequestError(f"there is no submission {wanted.folder} in {deployment.submissions}: name its folder")
         return wanted.folder
     return str(_id(deployment, wanted))
 

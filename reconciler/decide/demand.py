@@ -54,7 +54,7 @@ def wanted(
 
 
 def _promises(case: Case, row: Instance) -> bool:
-    """Whether one that is not ready will be: a foreign machine that failed us before may never be, and delays nobody."""
+    """Whether one that is not ready will be: a foreign machine that failed us before may never be, and delays none."""
     if not row.adopted or row.state == "ready":
         return True
     scope = adoption_scope(row.pool, row.cloud_id)
