@@ -24,9 +24,11 @@ ROWS: Mapping[str, str] = MappingProxyType(
         "ssh-reports": "benchmarks.ssh_reports",
         "ssh-outputs": "benchmarks.ssh_outputs",
         "ssh-jobs": "benchmarks.ssh_jobs",
+        "ec2": "benchmarks.ec2_fifty",
+        "ramp-killed": "benchmarks.ramp_killed",
     }
 )
-QUOTED = "dstack 0.22.5, quoted"
+QUOTED = "others: dstack 0.22.5, quoted, unless named"
 
 
 def measured(names: Sequence[str], console: Console) -> list[Figure]:
@@ -54,9 +56,10 @@ def table(figures: Sequence[Figure]) -> Table:
 def main(rows: tuple[str, ...]) -> None:
     """Measure ROWs, and print the table.
 
-    Without any, all are measured: pass, latency, slots, statements, help, ssh-reports, ssh-outputs, ssh-jobs. Those of
-    ssh need root and OpenSSH's server. Exit status 1 when a number is missed. Leave the computer alone meanwhile: other
-    work on it counts as ours.
+    Without any, all are measured: pass, latency, slots, statements, help, ssh-reports, ssh-outputs, ssh-jobs, ec2,
+    ramp-killed. Those of ssh and ramp-killed need root and OpenSSH's server; RAMP's side of the last two needs
+    RECONCILER_RAMP_ENGINE, a folder that holds ramp-engine. Exit status 1 when a number is missed. Leave the computer
+    alone meanwhile: other work on it counts as ours.
     """
     console = Console(width=160)
     figures = measured(rows or tuple(ROWS), Console(stderr=True))
