@@ -23,6 +23,7 @@ from reconciler.clouds.local_folders import (
     MismatchError,
     VanishedError,
 )
+from reconciler.clouds.local_groups import end_groups, remove_groups
 from reconciler.clouds.local_lock import BusyError
 from reconciler.clouds.local_processes import ProcessesLeftError, end_processes
 from reconciler.clouds.local_record import Record
@@ -165,7 +166,12 @@ class LocalCloud:
             self._folders.turn(cloud_id, MachineState.RUNNING)
 
     def _end_processes(self, cloud_ids: Sequence[str]) -> None:
-        end_processes({self._folders.mark(cloud_id): (self._folders.root / cloud_id,) for cloud_id in cloud_ids})
+        marks = {self._folders.mark(cloud_id): (self._folders.root / cloud_id,) for cloud_id in cloud_ids}
+        for mark in marks:
+            end_groups(mark)
+        end_processes(marks)
+        for mark in marks:
+            remove_groups(mark)
 
     def _known(self, cloud_ids: Sequence[str]) -> Sequence[str]:
         """The ids, all of which there is or was a machine of."""

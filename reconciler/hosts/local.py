@@ -17,7 +17,8 @@ _PIECE = 256 * 1024
 # What a machine sees of our own environment: where programs are, and the way to package indexes.
 KEPT = ("PATH", "LANG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
          "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
-         "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_CERT", "PIP_CONFIG_FILE")  # fmt: skip
+         "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_CERT", "PIP_CONFIG_FILE",
+         "RECONCILER_CGROUPS")  # fmt: skip
 
 
 def local_host(home: Path, machine: str, *, boot_id_file: Path | None = None) -> AgentHost:
@@ -92,7 +93,7 @@ class LocalTransport:
                 raise CommandFailedError(_status(process), await errors)
         finally:
             errors.cancel()
-            await _end(process)
+            await _end(process, unread=process.stdout)
 
     async def close(self) -> None:
         """Nothing is held between commands."""
@@ -161,11 +162,25 @@ async def _feed(process: Process, stdin: AsyncIterator[bytes]) -> Exception | No
     return None
 
 
-async def _end(process: Process) -> None:
-    """End a command that is still there, with all that it started in its own session."""
+async def _end(process: Process, *, unread: asyncio.StreamReader | None = None) -> None:
+    """End a command that is still there, with all that it started in its own session.
+
+    What it said is read to the end: asyncio stops listening while nobody reads, and would wait for ever for a process
+    whose pipe has not ended.
+    """
     if process.returncode is None:
         _signal(process)
-        await asyncio.shield(process.wait())
+        rest = asyncio.ensure_future(_discard(unread)) if unread else None
+        try:
+            await asyncio.shield(process.wait())
+        finally:
+            if rest:
+                rest.cancel()
+
+
+async def _discard(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_PIECE):
+        pass
 
 
 def _signal(process: Process) -> None:

@@ -224,7 +224,7 @@ def test_a_results_folder_that_cannot_be_made_is_status_1(invoke: Invoke, here: 
     (here / "results").write_text("a file is in the way")
     told = invoke("--once")
     assert told.exit_code == 1
-    assert f"{here / 'results'}: File exists" in told.stderr
+    assert f"{here / 'results'}: results cannot be written here" in told.stderr
     assert "Traceback" not in told.output
     assert (here / "results").read_text() == "a file is in the way"
 

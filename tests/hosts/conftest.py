@@ -35,6 +35,8 @@ def shell(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def machine(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalMachine]:
     monkeypatch.setenv("PATH", _tools(shell, tmp_path / "bin"))
+    if shell != "bash":  # so that both ways of telling a job's processes are tried
+        monkeypatch.setenv("RECONCILER_CGROUPS", "")
     home = tmp_path / "home"
     home.mkdir()
     boot_file = tmp_path / "boot_id"
@@ -47,6 +49,7 @@ def machine(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         "HOME": str(home),
         "RECONCILER_MACHINE": name,
         "RECONCILER_BOOT_ID_FILE": str(boot_file),
+        **({"RECONCILER_CGROUPS": ""} if shell != "bash" else {}),
     }
     machine = LocalMachine(host, home, name, boot_file, environment)
     yield machine

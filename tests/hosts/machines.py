@@ -65,6 +65,15 @@ class LocalMachine:
             time.sleep(0.01)
         return path.read_text().strip()
 
+    def wait_for_file_at(self, path: Path) -> None:
+        """Returns once the file has something in it."""
+        self.wait_until(lambda: path.exists() and path.stat().st_size > 0)
+
+    def wait_until(self, what: Callable[[], bool]) -> None:
+        """Returns once it is so."""
+        while not what():
+            time.sleep(0.02)
+
     def processes(self, job: str = "") -> set[int]:
         """Every process of this machine, or of one job, by the marks that the agent uses, read independently of it."""
         marks = {f"RECONCILER_MACHINE={self.name}".encode()}

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,15 @@ def test_a_cancelled_command_is_ended(transport: LocalTransport, tmp_path: Path)
 
     run(story())
     wait_for_the_end_of_group(int((tmp_path / "pid").read_text()))
+
+
+def test_a_command_that_says_more_than_anybody_reads_is_ended_all_the_same(tmp_path: Path) -> None:
+    transport = LocalTransport(tmp_path, f"test-{uuid.uuid4()}")
+
+    async def one_piece() -> int:
+        async with asyncio.timeout(30), aclosing(transport.stream(["sh", "-c", "cat /dev/zero"])) as pieces:
+            first = await anext(pieces)
+            await asyncio.sleep(0.2)  # until asyncio has stopped listening
+            return len(first)
+
+    assert asyncio.run(one_piece()) > 0

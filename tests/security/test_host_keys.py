@@ -45,7 +45,7 @@ def test_a_machine_that_never_had_the_key_that_we_know_gets_nothing(deployment: 
     deployment.pool("cpu", deployment.machines(known_hosts=str(known)), size={"t3.micro": 1})
     with deployment.running():
         there = deployment.only_machine()
-        said = eventually(lambda: b"nothing is sent to it" in (told := deployment.run("doctor").stdout) and told)
+        said = eventually(lambda: b"nothing is sent to it" in (told := deployment.run("instances").stdout) and told)
         assert b"does not have the host key" in said
         assert [each["state"] for each in deployment.told("instances")] == ["booting"]
     assert written(there.home) == []

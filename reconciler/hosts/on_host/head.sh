@@ -34,6 +34,12 @@ start_grace=3000  # centiseconds that a job may be `starting`
 longest_wait=50   # seconds that a report may wait
 tick=500          # centiseconds after which a waiting report looks for what nobody told it of
 log_half=512      # pieces of 64 KiB: a longer log comes home as its first and its last 32 MiB
+# Where groups of processes may be made: by root, as a rule, and where the kernel's cgroups are version 2.
+if [ "${RECONCILER_CGROUPS+set}" ]; then cgroups=$RECONCILER_CGROUPS; else
+    for cgroups in /sys/fs/cgroup /sys/fs/cgroup/unified ''; do
+        [ -n "$cgroups" ] && [ -e "$cgroups/cgroup.controllers" ] && [ -w "$cgroups/cgroup.procs" ] && break
+    done
+fi
 detach=
 if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 

@@ -23,6 +23,7 @@ cmd_forget() { # JOB
     # Only a job that took rights away from itself makes this take two.
     set -- "$dir/work" "$dir/spec" "$dir/log" "$dir/usage" "$dir/refused" "$dir"/spare.* "$dir"/pack.* "$dir/$job".*
     rm -rf "$@" 2>/dev/null || { chmod -R u+rwx "$dir/work" 2>/dev/null; rm -rf "$@" || die 4 "cannot free $dir"; }
+    ! name_group || rmdir "$group" 2>/dev/null
     { : >"$dir/forgotten"; } 2>/dev/null || die 4 "cannot write to $dir"
 }
 

@@ -65,12 +65,40 @@ find_by_session() { # PID:START...; prints the pids in the sessions that these p
         }' "$*" /proc/[0-9]*
 }
 
+name_group() { # sets group: the folder of the job's group of processes, if there is one; fails if not
+    group=$cgroups/reconciler.$boot.$machine.$job
+    [ -n "$cgroups" ] && [ -d "$group" ]
+}
+
+make_group() { # for the processes of job $job, before there are any
+    case $machine$job in */*) return ;; esac
+    [ -z "$cgroups" ] || mkdir "$cgroups/reconciler.$boot.$machine.$job" 2>/dev/null
+}
+
+join_group() { # with all that this process will start; where that is not allowed, there shall be no group
+    name_group || return 0
+    { printf '0\n' >"$group/cgroup.procs"; } 2>/dev/null || rmdir "$group" 2>/dev/null
+}
+
+find_in_group() { # sets pids: the processes in the job's group, however they got away from its session; fails without one
+    name_group || return 1
+    pids='' populated=''
+    while read -r word rest; do [ "$word" != populated ] || populated=$rest; done 2>/dev/null <"$group/cgroup.events"
+    [ "$populated" != 0 ] || return 0
+    for file in "$group/cgroup.procs" "$group"/*/cgroup.procs "$group"/*/*/cgroup.procs; do
+        while read -r pid; do pids="$pids $pid"; done 2>/dev/null <"$file"
+    done
+    pids=${pids# }
+    [ -n "$pids" ]
+}
+
 find_in_session() { # sets pids: the processes of job $job that stayed in its session
     pids=
     if read_gate; then pids=$(find_by_session "$main:$main_start"); fi
 }
 
-find_processes() { # sets pids: every process of job $job
+find_processes() { # sets pids: every process of job $job, by its group, else by its environment and its session
+    ! find_in_group || return 0
     pids=$(find_by_environment)
     if read_gate; then pids="$pids $(find_by_session "$main:$main_start")"; fi
     pids=${pids# }

@@ -84,6 +84,7 @@ guard() { # runs beside the command: samples memory, and enforces the time limit
 cmd_supervise() { # JOB: stays until nothing of the job is left, then says how it ended
     use_job "${1:-}"
     read_stat $$
+    make_group
     RECONCILER_ATTEMPT=$job $detach sh "$root/agent" run "$job" $$ "$alive" </dev/null >>"$dir/log" 2>&1 &
     child=$!
     guard &
@@ -97,6 +98,7 @@ cmd_supervise() { # JOB: stays until nothing of the job is left, then says how i
     { read -r cause <"$dir/stop"; } 2>/dev/null
     case $cause in timeout) grace=1000 ;; request) grace=500 ;; esac
     until end_processes $grace find_processes; do :; done
+    ! name_group || rmdir "$group" 2>/dev/null
     until close_job exited $result || [ -e "$dir/exit" ]; do nap 100; done
 }
 
@@ -124,10 +126,11 @@ cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment say
     read_clock
     # Nobody is woken: `start` has answered that the job is known here, and its end is what is waited for.
     publish pid "$boot $$ $alive $2 $3 $(date +%s) $now" || exit 0
+    join_group
     read_value "$dir/spec/runs_in"
     case $value in home) place=$HOME ;; *) place=$dir/work ;; esac
     cd "$place" || exit 126
-    unset RECONCILER_BOOT_ID_FILE
+    unset RECONCILER_BOOT_ID_FILE RECONCILER_CGROUPS
     [ -z "$machine" ] || export "RECONCILER_MACHINE=$machine"
     set --
     for file in "$dir"/spec/env/*; do
