@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.rampdb.site import EVENT, SANDBOX, Site
+from tests.rampdb.conftest import Another
+from tests.rampdb.site import EVENT, SANDBOX, SUBMISSIONS, Site
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 PATIENCE = 150  # seconds for a few trainings of iris
@@ -23,7 +24,7 @@ SLOW = "import time\ntime.sleep(4)\n"
 class Desk:
     """An organiser's folder: an event's file, a `conda` that knows one environment, and a shell."""
 
-    def __init__(self, site: Site, folder: Path, **more: Any) -> None:
+    def __init__(self, site: Site, folder: Path, *, event: str = EVENT, **more: Any) -> None:
         self.site = site
         self.folder = folder
         (folder / "bin").mkdir(parents=True)
@@ -34,7 +35,7 @@ class Desk:
         said = {
             "sqlalchemy": _section(site),
             "ramp": {
-                "problem_name": "iris", "event_name": EVENT, "event_title": "Iris", "event_is_public": True,
+                "problem_name": "iris", "event_name": event, "event_title": "Iris", "event_is_public": True,
                 "kit_dir": str(site.folder / "kit"), "data_dir": str(site.folder / "kit"), "sandbox_dir": SANDBOX,
                 "submissions_dir": str(site.submissions), "logs_dir": str(site.folder / "logs"),
                 "predictions_dir": str(site.folder / "predictions"),
@@ -176,3 +177,19 @@ def test_hooks_are_told_what_ramp_told_them(site: Site, tmp_path: Path) -> None:
         "RAMP_AWS_SUBMISSION_NAME=mine",
         "RAMP_AWS_TEAM=alpha",
     ]
+
+
+def test_two_events_with_a_database_each_are_served_by_one_process(another: Another, tmp_path: Path) -> None:
+    one, two = another("one"), another("two")
+    two.execute("UPDATE events SET name = 'flowers'")
+    first, second = Desk(one, tmp_path / "one-desk"), Desk(two, tmp_path / "two-desk", event="flowers")
+    good = one.submit("alpha", "mine")
+    with two.session() as session:
+        from ramp_database.tools.submission import add_submission
+
+        bad = int(add_submission(session, "flowers", "beta", "broken", str(SUBMISSIONS / "raises")).id)
+    words = ("--config", "config.yml", "--config", str(second.config), "--until-settled")
+    assert first.run("reconcile", *words) == 0, first.said
+    assert first.states() == {good: "scored"}
+    assert second.states() == {bad: "training_error"}
+    assert {(first.folder / "reconciler.db").exists(), (second.folder / "reconciler.db").exists()} == {True}
