@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from attrs import evolve
 
 from reconciler.act.base import World, all_failed
 from reconciler.clouds.base import CloudError
+from reconciler.decide.instances import setup_job
 from reconciler.hosts.base import HostRefusedError, UnreachableError
 from reconciler.lifecycle.instance import BY_USER
 from reconciler.model.offer import Fault, MachineState
@@ -34,8 +36,11 @@ async def _release(row: Instance, world: World) -> Done | Failed:
     """Nothing of ours is left on it: for us, it is gone."""
     if not row.address:
         return GONE  # nothing of ours was ever put there
+    host = world.tools.host(row)
     try:
-        await world.tools.host(row).release()
+        with suppress(HostRefusedError):  # there is no agent, and nothing of ours
+            await host.kill(setup_job(row))  # also one that has not come yet: a late start finds that it is over
+        await host.release()
     except UnreachableError as error:
         return await _release_elsewhere(row, world, str(error))
     except HostRefusedError as error:

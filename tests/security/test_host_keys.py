@@ -39,13 +39,18 @@ def test_a_machine_whose_key_changed_gets_nothing_more(deployment: Deployment) -
     assert written(there.home) == []
 
 
+def unfolded(deployment: Deployment) -> bytes:
+    """What `instances` prints, whatever the width of the page."""
+    return b" ".join(deployment.run("instances").stdout.split())
+
+
 def test_a_machine_that_never_had_the_key_that_we_know_gets_nothing(deployment: Deployment, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"* {new_key().export_public_key().decode()}")
     deployment.pool("cpu", deployment.machines(known_hosts=str(known)), size={"t3.micro": 1})
     with deployment.running():
         there = deployment.only_machine()
-        said = eventually(lambda: b"nothing is sent to it" in (told := deployment.run("instances").stdout) and told)
+        said = eventually(lambda: b"nothing is sent to it" in (told := unfolded(deployment)) and told)
         assert b"does not have the host key" in said
         assert [each["state"] for each in deployment.told("instances")] == ["booting"]
     assert written(there.home) == []
