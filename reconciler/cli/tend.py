@@ -65,7 +65,7 @@ def terminate(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> Non
 def stop(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> None:
     """Stop machines and keep their disks. What runs on them may end first; then they take no new work.
 
-    A stopped machine costs its disk only. Where work waits for its pool, it is started before a new one is bought.
+    A stopped machine costs its disk only. It stays so until `reconcile start`, and counts against its pool's maximum.
     """
     from reconciler import api
     from reconciler.cli.deployment import looking

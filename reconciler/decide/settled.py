@@ -5,10 +5,11 @@ from attrs import frozen
 from reconciler.decide.case import Desired
 from reconciler.decide.demand import SERVES
 from reconciler.decide.holds import setup_scope
-from reconciler.lifecycle.instance import INSTANCE
+from reconciler.lifecycle.instance import INSTANCE, USER_STOP
 from reconciler.lifecycle.table import Kind
-from reconciler.model.rows import Hold
+from reconciler.model.rows import Hold, Instance
 from reconciler.model.snapshot import Recorded
+from reconciler.spec.values import Pool
 
 STRIKES = 3  # refusals or failures in a row after which a thing counts as set aside: somebody has to look at it
 
@@ -69,8 +70,17 @@ def stuck(desired: Desired, recorded: Recorded, pool: str) -> str:
     if wish is None:
         return "no such pool"
     hold = next((hold for hold in recorded.holds if _blocks(hold, pool, wish.spec_hash)), None)
-    serving = any(row.pool == pool and row.state in SERVES for row in recorded.instances.values())
-    return f"{hold.reason} ({hold.strikes} times)" if hold and not serving else ""
+    rows = [row for row in recorded.instances.values() if row.pool == pool and not INSTANCE.is_final(row.state)]
+    if any(row.state in SERVES for row in rows):
+        return ""
+    return f"{hold.reason} ({hold.strikes} times)" if hold else _kept_stopped(wish.pool, rows)
+
+
+def _kept_stopped(pool: Pool, rows: list[Instance]) -> str:
+    """Why the pool can have no machine that serves, where the user stopped those that it may have."""
+    kept = [row.id for row in rows if row.state == "stopped" and row.reason == USER_STOP]
+    full = all(sum(row.type == kind for row in rows) >= size.high for kind, size in pool.size.items())
+    return f"{', '.join(kept)}: {USER_STOP}" if kept and full else ""
 
 
 def _blocks(hold: Hold, pool: str, spec_hash: str) -> bool:

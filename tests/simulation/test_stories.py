@@ -37,12 +37,7 @@ def test_the_process_dies_after_each_call_and_another_carries_on(story):
         told(story, "death", number, Process.die)
 
 
-# The story in which a machine is stopped by hand has no end at some point when told like this: not understood yet.
-@pytest.mark.parametrize(
-    "story",
-    [story for story in (*STORIES, *EC2_STORIES) if story.name != "stopped and started by hand"],
-    ids=lambda story: story.name.replace(" ", "-"),
-)
+@each_story
 def test_the_process_sleeps_before_each_call_until_another_has_finished(story):
     numbers = points(story, "before")
     assert numbers
