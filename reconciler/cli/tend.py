@@ -4,7 +4,7 @@ Who asks is shown what runs there first; without a terminal, only `--yes` says t
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +17,7 @@ from reconciler.cli.printing import plain, say
 if TYPE_CHECKING:
     from reconciler.cli.deployment import Deployment
     from reconciler.model.rows import Instance
+    from reconciler.store.store import Store
 
 
 @command("drain", "reconcile drain cpu-4f0c2a9b1d", "reconcile drain i-0abc1234 --yes")
@@ -48,13 +49,9 @@ def terminate(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> Non
     Results that are not home yet are lost with the machine; `reconcile drain` waits for them. A pool below its size
     buys another machine.
     """
-    from reconciler import api
-    from reconciler.cli.deployment import looking
+    from reconciler.api import terminate as ask_for
 
-    with looking(ctx) as deployment:
-        for row in _asked(deployment, instances, "terminate", yes=yes):
-            api.terminate(deployment.store, row)
-            say(f"instance {row.id} is to be ended")
+    _tend(ctx, instances, "terminate", ask_for, "ended", yes=yes)
 
 
 @command("stop", "reconcile stop cpu-4f0c2a9b1d", "reconcile stop i-0abc1234 --yes")
@@ -67,13 +64,9 @@ def stop(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> None:
 
     A stopped machine costs its disk only. It stays so until `reconcile start`, and counts against its pool's maximum.
     """
-    from reconciler import api
-    from reconciler.cli.deployment import looking
+    from reconciler.api import stop as ask_for
 
-    with looking(ctx) as deployment:
-        for row in _asked(deployment, instances, "stop", yes=yes):
-            api.stop(deployment.store, row)
-            say(f"instance {row.id} is to be stopped")
+    _tend(ctx, instances, "stop", ask_for, "stopped", yes=yes)
 
 
 @command("start", "reconcile start cpu-4f0c2a9b1d", "reconcile start i-0abc1234 --yes")
@@ -83,13 +76,22 @@ def stop(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> None:
 @click.pass_context
 def start(ctx: click.Context, instances: Sequence[str], *, yes: bool) -> None:
     """Start stopped machines. They cost money again, until they have been idle for their pool's time."""
-    from reconciler import api
+    from reconciler.api import start as ask_for
+
+    _tend(ctx, instances, "start", ask_for, "started", yes=yes)
+
+
+def _tend(
+    ctx: click.Context, names: Sequence[str], verb: str, ask_for: "Callable[[Store, Instance], None]", done: str, *,
+    yes: bool,
+) -> None:  # fmt: skip
+    """Ask for one thing of every machine that was named."""
     from reconciler.cli.deployment import looking
 
     with looking(ctx) as deployment:
-        for row in _asked(deployment, instances, "start", yes=yes):
-            api.start(deployment.store, row)
-            say(f"instance {row.id} is to be started")
+        for row in _asked(deployment, names, verb, yes=yes):
+            ask_for(deployment.store, row)
+            say(f"instance {row.id} is to be {done}")
 
 
 def _asked(deployment: "Deployment", names: Sequence[str], verb: str, *, yes: bool) -> list["Instance"]:

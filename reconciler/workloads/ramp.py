@@ -10,10 +10,11 @@ from reconciler.model.job import Collected, Job, JobReport
 from reconciler.model.printable import printable
 from reconciler.model.rows import Outcome
 from reconciler.model.snapshot import Verdict
+from reconciler.rampdb.memory import PROFILE
 from reconciler.spec.options import Ramp
 from reconciler.workloads.endings import ended_badly, exit_words, limits, told, with_words
 from reconciler.workloads.environment import named_environment, shell_lines
-from reconciler.workloads.ramp_output import MEMORY, OUTPUT, UnreadableError, failed_folds, folds, scores, unfinished
+from reconciler.workloads.ramp_output import OUTPUT, UnreadableError, failed_folds, folds, scores, unfinished
 from reconciler.workloads.words import last_words
 
 
@@ -28,7 +29,7 @@ class RampWorkload:
 
     def job(self, assignment: Assignment, folder: Path) -> Job:
         """RAMP's tool on the uploaded folder, which is linked into the kit."""
-        memory = (MEMORY,) if self.settings.memory_profiling else ()
+        memory = (PROFILE,) if self.settings.memory_profiling else ()
         return Job(
             id=assignment.attempt,
             command=f"{shell_lines('environment.sh')}\n{shell_lines('ramp.sh')}",

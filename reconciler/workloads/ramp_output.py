@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reconciler.model.printable import printable
+from reconciler.rampdb.memory import PROFILE, profiled
 
 OUTPUT = "training_output"
-MEMORY = "mprof.dat"  # what mprof writes: a line `MEM <MiB> <time>` for every sample
 PREDICTIONS = ("y_pred_train.npz", "y_pred_test.npz")
 STEPS = ("train", "valid", "test")
 
@@ -22,7 +22,6 @@ _FOLD = re.compile(rf"{OUTPUT}/(fold_[^/]+)/([^/]+)")
 _MOST_BYTES = 256 * 1024  # of one table of scores
 _MOST_SCORES = 100  # columns of one table
 _MOST = 1e300  # beyond it a mean might overflow
-_MOST_MEMORY_LINES = 5_000_000  # ten samples a second for almost six days
 _LONGEST_NAME = 60
 _NO_SCORE = frozenset({"step", "n_bag", "time"})
 
@@ -69,25 +68,9 @@ def scores(home: Path, outputs: Sequence[str]) -> Mapping[str, float]:
         found |= {f"bagged {name}": value for name, value in _by_step(home, bagged).items()}
     if len(found) > 2 * len(STEPS) * _MOST_SCORES:
         raise UnreadableError(f"{OUTPUT} holds {len(found)} different scores, which is more than a kit can have")
-    if MEMORY in there:
-        found |= peak_memory(home / MEMORY)
+    if PROFILE in there and (peak := profiled(home / PROFILE)):
+        found["peak memory (MiB)"] = peak
     return found
-
-
-def peak_memory(file: Path) -> Mapping[str, float]:
-    """The highest sample that mprof took, in MiB; nothing if it took none that can be read."""
-    peak = 0.0
-    try:
-        with file.open("rb") as stream:
-            for _ in range(_MOST_MEMORY_LINES):
-                line = stream.readline(200)
-                if not line:
-                    break
-                match = re.fullmatch(rb"MEM (\d{1,12}(?:\.\d{1,12})?) [\d.]+\s*", line)
-                peak = max(peak, float(match[1])) if match else peak
-    except OSError:
-        return {}
-    return {"peak memory (MiB)": peak} if peak else {}
 
 
 def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
