@@ -165,8 +165,7 @@ def test_a_host_and_its_cloud_share_one_connection(made: list[SshMachine], cloud
         await pinned.report()
         await pinned.close()
         await cloud.listing(OWNER)
-        titles = [Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0") for pid in made[0].processes()]
-        assert titles.count(b"sshd: ubuntu@notty") == 1
+        assert made[0].connections() == 1
 
     run(story())
 

@@ -29,6 +29,7 @@ import pytest
 USER = "ubuntu"
 _UID = 1000
 _PATIENCE = 30.0  # seconds for a server to listen
+_ESTABLISHED = "01"  # a connection's state in /proc/net/tcp
 
 # Arguments: the machine's folder, its name. Values never become part of the text.
 _BOOT = """
@@ -224,6 +225,12 @@ class SshMachine:
                 if line and not line.startswith(("sshd:", "/usr/sbin/sshd")):
                     found.append(line)
         return found
+
+    def connections(self) -> int:
+        """How many connections to its sshd are open, by the kernel's own table (proc(5), /proc/net/tcp)."""
+        here = f"{socket.inet_aton(self.address)[::-1].hex()}:{self.port:04x}".upper()
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(local == here and state == _ESTABLISHED for _, local, _, state, *_ in rows)
 
     def _sshds(self) -> list[int]:
         found = []
