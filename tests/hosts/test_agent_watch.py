@@ -1,5 +1,6 @@
 """The dead-man watch, under every shell. Nothing here says how soon it acts: only that it acts, and never too early."""
 
+import contextlib
 import math
 import os
 import signal
@@ -37,8 +38,12 @@ def _lease(machine: LocalMachine) -> float:
 
 
 def _agent_processes(machine: LocalMachine, command: str) -> list[int]:
-    lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in machine.processes()}
-    return [pid for pid, file in lines.items() if file.exists() and f"\0{command}\0".encode() in file.read_bytes()]
+    found = []
+    for pid in machine.processes():
+        with contextlib.suppress(OSError):  # it has ended since
+            if f"\0{command}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 def test_a_machine_without_a_guard_has_no_watch(machine: LocalMachine) -> None:
