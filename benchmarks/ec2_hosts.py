@@ -57,13 +57,15 @@ class Machine:
             case ["--wait", seconds, "--mark", mark]:
                 await self._news(float(seconds), mark)
                 return self.report()
-            case ["start", job, _]:
-                self._start(job)
-                return self._line(job)
-            case ["kill", job]:
-                return self._line(job)
-            case ["forget", job]:
-                self.jobs.pop(job, None)
+            case ["start", _, *jobs]:
+                for job in jobs:
+                    self._start(job)
+                return "".join(map(self._line, jobs))
+            case ["kill", *jobs]:
+                return "".join(map(self._line, jobs))
+            case ["forget", *jobs]:
+                for job in jobs:
+                    self.jobs.pop(job, None)
                 return ""
         self.has_agent = True
         return ""
@@ -166,10 +168,11 @@ class Host(AgentHost):
 
     async def collect(self, job: Job, into: Path) -> Collected:
         """The log comes home."""
+        report = await self.kill(job.id)
         await asyncio.sleep(COPY)
         into.mkdir(parents=True)
         (into / "log").write_text(f"{job.id}\n", encoding="utf-8")
-        return Collected(log=into / "log", outputs=())
+        return Collected(report=report, log=into / "log", outputs=())
 
 
 def _now() -> float:

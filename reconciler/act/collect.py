@@ -1,8 +1,8 @@
 """Brings an attempt's results home: into a temporary folder, checked, synced, then renamed to where people look.
 
-The job is killed first, which does nothing to one that is over, so that nothing writes while we read and no late start
-can run beside the next attempt. A folder that is home already is believed: whoever brought it died before saying so,
-and since then even its machine may have gone.
+The host ends the job first, which does nothing to one that is over, so that nothing writes while we read and no late
+start can run beside the next attempt. A folder that is home already is believed: whoever brought it died before saying
+so, and since then even its machine may have gone.
 """
 
 import asyncio
@@ -70,23 +70,29 @@ async def bring_home(row: Submission, world: World) -> Done:
     if instance.state in OFF:
         known = await asyncio.to_thread(_home_already, home, attempt.id)
         return Done(job=known.report, verdict=evolve(known.verdict, results=relative)) if known else GONE
-    report = await end(host, attempt.id)
     known = await asyncio.to_thread(_home_already, home, attempt.id)
-    papers = Papers(submission=row, attempt=attempt)
-    verdict = known.verdict if known else await _bring(host, orders, report, tools, home, papers)
-    await asyncio.to_thread(_sweep, tools.results, attempt.id)
+    if known:
+        done = Done(job=await end(host, attempt.id), verdict=evolve(known.verdict, results=relative))
+        await asyncio.to_thread(_sweep, tools.results, attempt.id)
+    else:
+        papers = Papers(submission=row, attempt=attempt)
+        report, verdict = await _bring(host, orders, tools, home, papers)
+        done = Done(job=report, verdict=evolve(verdict, results=relative))
     await host.forget(attempt.id)
-    return Done(job=report, verdict=evolve(verdict, results=relative))
+    return done
 
 
-async def _bring(
-    host: Host, orders: Assignment, report: JobReport, tools: Tools, home: Path, papers: Papers
-) -> Verdict:
+async def _bring(host: Host, orders: Assignment, tools: Tools, home: Path, papers: Papers) -> tuple[JobReport, Verdict]:
     workload = tools.workload(orders.workload, orders.settings)
     job = workload.job(orders, tools.content / orders.content)
     incoming = await asyncio.to_thread(_incoming, tools.results, orders.attempt)
-    collected = await host.collect(job, incoming)
-    return await asyncio.to_thread(_settle, workload, orders, report, collected, incoming, home, papers)
+    try:
+        collected = await host.collect(job, incoming)
+    except HostRefusedError:  # its agent is gone with its home, or its processes do not end
+        await end(host, orders.attempt)
+        collected = await host.collect(job, incoming)
+    verdict = await asyncio.to_thread(_settle, workload, orders, collected, incoming, home, papers)
+    return collected.report, verdict
 
 
 def _incoming(results: Path, attempt_id: str) -> Path:
@@ -141,13 +147,13 @@ def _of_manifest(manifest: Mapping[str, Any]) -> Home:
 def _settle(
     workload: Workload,
     orders: Assignment,
-    report: JobReport,
     collected: Collected,
     incoming: Path,
     home: Path,
     papers: Papers,
 ) -> Verdict:
-    """Judge what came, write the manifest, and rename the whole into place."""
+    """Judge what came, write the manifest, rename the whole into place, and tidy up after other tries."""
+    report = collected.report
     verdict = workload.verdict(orders, report, incoming, collected)
     manifest = {
         "attempt": orders.attempt,
@@ -168,7 +174,9 @@ def _settle(
     }
     _write_synced(incoming / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     home.parent.mkdir(parents=True, exist_ok=True)
-    return _rename(incoming, home, orders.attempt) or verdict
+    verdict = _rename(incoming, home, orders.attempt) or verdict
+    _sweep(home.parents[1], orders.attempt)
+    return verdict
 
 
 def _rename(incoming: Path, home: Path, attempt_id: str) -> Verdict | None:

@@ -6,6 +6,7 @@ What is remembered here only saves work. A process that dies forgets it all, and
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from attrs import Factory, define, frozen
@@ -23,7 +24,8 @@ from reconciler.model.snapshot import Answer, Done, Failed, Recorded
 log = logging.getLogger(__name__)
 
 REST = 30.0  # seconds before an effect that went well is repeated, when nothing has been observed of it since
-AT_ONCE = 32  # effects that run at the same time
+# Effects of one table that run at the same time. Those of submissions go together, a command a machine.
+AT_ONCE: Mapping[str, int] = MappingProxyType({"instances": 32, "submissions": 256, "deliveries": 32})
 
 
 @frozen
@@ -57,7 +59,9 @@ class Runner:
     flights: dict[tuple[str, str], Flight] = Factory(dict)
     answered: list[Answer] = Factory(list)
     rests: dict[Stay, float] = Factory(dict)
-    limit: asyncio.Semaphore = Factory(lambda: asyncio.Semaphore(AT_ONCE))
+    limits: Mapping[str, asyncio.Semaphore] = Factory(
+        lambda: {table: asyncio.Semaphore(at_once) for table, at_once in AT_ONCE.items()}
+    )
 
     async def start(self, world: World, moved: set[tuple[str, str]], halted: frozenset[Place]) -> None:
         """Start every effect that is due, for rows that the pass did not move."""
@@ -141,7 +145,7 @@ class Runner:
 
     async def _run(self, effect: Effect, rows: Sequence[Row], stays: Sequence[Stay], world: World) -> None:
         try:
-            async with self.limit:
+            async with self.limits[effect.table]:
                 results = await attempt_effect(effect, rows, world)
             self.answered.extend(answers(effect.table, rows, results))
             for stay, result in zip(stays, results, strict=True):

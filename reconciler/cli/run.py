@@ -4,6 +4,7 @@ Jobs and machines do not depend on this process: ending it ends none of them, an
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,7 @@ def run_all(wanted: Sequence[Path | RampDeployment], mode: Mode, *, quiet: bool)
         with ExitStack() as shown:
             alone = len(all_of_them) == 1
             told = [shown.enter_context(_progress(each, quiet=quiet, alone=alone)) for each in all_of_them]
+            gc.freeze()  # what is loaded by now stays: no collection need look at it
             passes = asyncio.run(run_served(mode, all_of_them, told))
         return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(all_of_them, passes, strict=True))
 

@@ -1,6 +1,7 @@
 """A host by way of the job agent: what on_host/ does on the machine, said from this side over any transport."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from functools import cache
 from hashlib import sha256
@@ -10,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from attrs import evolve
 
-from reconciler.hosts.base import HostRefusedError, UnreachableError
-from reconciler.hosts.extract import extract
+from reconciler.hosts.base import HostRefusedError, UnreachableError, UnstorableError
+from reconciler.hosts.extract import Home, extract
+from reconciler.hosts.together import Together
 from reconciler.hosts.transport import CommandFailedError, Result, Transport
-from reconciler.hosts.upload import job_entries, path_entries, tar_stream
-from reconciler.hosts.wire import JOB_ID, parse_line, parse_report
+from reconciler.hosts.upload import Upload, job_upload, path_entries, tar_stream
+from reconciler.hosts.wire import JOB_ID, parse_lines, parse_report
 from reconciler.model.job import Collected, Guard, Job, JobReport, Report, Watch
 
 AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
@@ -22,6 +24,9 @@ LONGEST_WAIT = 50  # seconds that one report may wait: the agent keeps to it too
 _ANSWER = 60.0  # seconds in which a host must have answered
 _UPLOAD = 3600.0  # seconds in which an upload must have arrived
 _REFUSALS = frozenset({2, 3, 4, 5, 6, 8, 9})  # the agent's statuses that mean: it answered, and will not
+_TOGETHER = 1024**2  # bytes of jobs that are uploaded in one command: a large one would keep the others waiting
+_LITTLE = 0.02  # seconds in which results that came home together are all settled
+_ALONE = 2.0  # the weight of what brings outputs home, however large they are
 _NOT_OVER = 7  # of `log --follow`: there may be more
 
 # Values come in as arguments; none of these texts is ever built from one.
@@ -91,9 +96,10 @@ def agent_script() -> tuple[str, bytes]:
 class AgentHost:
     """A machine that is reached over `transport`; `confined`: files may be put below its home only.
 
-    Jobs are started within `starting`, and results are brought home within `gently`: either may make them take turns.
-    With a `guard` the machine ends itself when nobody asks for reports any longer. `claim`, one line, marks a machine
-    that we did not buy as ours: everybody who uses it must use other words.
+    Calls for several jobs that come at the same time go together. Jobs are started within `starting`, and results are
+    brought home within `gently`: either may make them take turns. With a `guard` the machine ends itself when nobody
+    asks for reports any longer. `claim`, one line, marks a machine that we did not buy as ours: everybody who uses it
+    must use other words.
     """
 
     def __init__(
@@ -112,6 +118,10 @@ class AgentHost:
         self._gently = gently
         self._guard = guard
         self._claim = claim
+        self._starts = Together(self._start, refusal=(HostRefusedError,))
+        self._kills = Together(self._kill, refusal=(HostRefusedError,))
+        self._packs = Together(self._collect, refusal=(HostRefusedError, UnreachableError, UnstorableError))
+        self._forgets = Together(self._forget, refusal=(HostRefusedError,), gather=_LITTLE)
 
     async def report(self, *, wait: float = 0.0, mark: str = "") -> Report:
         """All jobs of this machine; one without the agent answers with an empty version.
@@ -149,28 +159,24 @@ class AgentHost:
 
     async def start(self, job: Job, *, boot_id: str) -> JobReport:
         """Upload and start. Raises HostRefusedError on another boot, and for a job that no host can run."""
-        async with self._starting:
-            upload = tar_stream(job_entries(job))
-            return await self._line(job.id, "start", job.id, boot_id, stdin=upload, timeout=_UPLOAD)
+        _check(job.id)
+        upload = await asyncio.to_thread(job_upload, job)
+        return await self._starts(upload, weight=upload.size / _TOGETHER, kind=boot_id)
 
     async def kill(self, job: str) -> JobReport:
         """End the job, and close its folder. A job whose processes will not end is reported as running still."""
-        return await self._line(job, "kill", job)
+        _check(job)
+        return await self._kills(job)
 
     async def collect(self, job: Job, into: Path) -> Collected:
-        """Bring the log and the outputs of a job into a new folder, checked and synced to disk."""
+        """End the job, and bring its log and its outputs into a new folder, checked and synced to disk."""
         _check(job.id)
-        async with self._gently, aclosing(self._stream("pack", job.id, script=_CALL_GENTLY)) as stream:
-            try:
-                return await extract(stream, into, job.output_limits)
-            except CommandFailedError as error:
-                raise _failure(error.code, error.stderr) from error
+        return await self._packs((job, into), weight=_ALONE if job.outputs else 0.0)
 
     async def forget(self, job: str) -> None:
         """Free what a job that is over holds on the machine. The report names it no longer; its tombstone stays."""
         _check(job)
-        async with self._gently:
-            await self._run(_CALL_GENTLY, "forget", job)
+        await self._forgets(job)
 
     async def papers(self, job: str) -> str:
         """What `Job.papers` said of a job that is not forgotten; empty where it said nothing."""
@@ -210,14 +216,28 @@ class AgentHost:
             raise HostRefusedError(f"cannot bring files to {target}: say ~/ and a path below the home")
         return path
 
-    async def _line(
-        self, job: str, *words: str, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = _ANSWER
-    ) -> JobReport:
-        _check(job)
-        report = parse_line((await self._run(_CALL, *words, stdin=stdin, timeout=timeout)).stdout)
-        if report.job != job:
-            raise UnreachableError(f"the host answered about {report.job}, asked about {job}")
-        return report
+    async def _start(self, uploads: Sequence[Upload], boot_id: str) -> Sequence[JobReport]:
+        jobs = [upload.job for upload in uploads]
+        async with self._starting:
+            stream = tar_stream(entry for upload in uploads for entry in upload.entries)
+            result = await self._run(_CALL, "start", boot_id, *jobs, stdin=stream, timeout=_UPLOAD)
+        return parse_lines(result.stdout, jobs)
+
+    async def _kill(self, jobs: Sequence[str], _: object) -> Sequence[JobReport]:
+        return parse_lines((await self._run(_CALL, "kill", *jobs)).stdout, jobs)
+
+    async def _collect(self, wanted: Sequence[tuple[Job, Path]], _: object) -> Sequence[Collected]:
+        homes = {job.id: Home(into, job.output_limits) for job, into in wanted}
+        async with self._gently, aclosing(self._stream("pack", *homes, script=_CALL_GENTLY)) as stream:
+            try:
+                return await extract(_soon(stream), homes)
+            except CommandFailedError as error:
+                raise _failure(error.code, error.stderr) from error
+
+    async def _forget(self, jobs: Sequence[str], _: object) -> Sequence[None]:
+        async with self._gently:
+            await self._run(_CALL_GENTLY, "forget", *jobs)
+        return [None for _ in jobs]
 
     async def _run(
         self, script: str, *words: str, stdin: AsyncIterator[bytes] | bytes = b"", timeout: float = _ANSWER
@@ -229,6 +249,18 @@ class AgentHost:
 
     def _stream(self, *words: str, script: str = _CALL) -> AsyncGenerator[bytes, None]:
         return self._transport.stream(("sh", "-c", script, "agent", *words))
+
+
+async def _soon(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream, which must begin in time. Raises UnreachableError."""
+    try:
+        async with asyncio.timeout(_ANSWER):
+            first = await anext(stream, b"")
+    except TimeoutError as error:
+        raise UnreachableError(f"the host sent nothing in {_ANSWER:g} s") from error
+    yield first
+    async for piece in stream:
+        yield piece
 
 
 def _watch_words(guard: Guard | None) -> tuple[str, ...]:

@@ -56,9 +56,9 @@ class Host(Protocol):
         ...
 
     async def collect(self, job: Job, into: Path) -> Collected:
-        """Bring the log and the outputs of a job into a new folder, checked and synced to disk.
+        """End the job, as `kill` does, and bring its log and outputs into a new folder, checked and synced to disk.
 
-        Raises UnstorableError when this computer cannot write them.
+        Raises HostRefusedError when its processes do not end, UnstorableError when this computer cannot write them.
         """
         ...
 

@@ -3,14 +3,18 @@
 import asyncio
 import errno
 import os
+import shutil
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, cast
 
+from attrs import frozen
+
 from reconciler.hosts.base import UnreachableError, UnstorableError
-from reconciler.model.job import Collected, OutputLimits
+from reconciler.hosts.wire import parse_lines
+from reconciler.model.job import Collected, JobReport, OutputLimits
 
 LOG = "log"
 MANIFEST = "manifest.json"  # written beside the outputs once they are home
@@ -18,19 +22,28 @@ MANIFEST = "manifest.json"  # written beside the outputs once they are home
 _TAKEN = MappingProxyType({LOG: "the job's log", MANIFEST: "the manifest"})
 _LONGEST_LOG = 80 * 1024**2  # bytes; the agent shortens a log to less
 _MOST_REFUSALS = 101  # the agent lists a hundred, and says how many more there are
+_LONGEST_LINE = 4096  # bytes of the agent's word on one job
 _PIECE = 1024 * 1024
 _CHUNK = 256 * 1024  # bytes that are copied at a time: more would not stay in a processor's cache, less costs calls
 _NAME_FAULTS = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
-async def extract(stream: AsyncIterator[bytes], into: Path, limits: OutputLimits) -> Collected:
-    """Unpack what the agent's `pack` sends into the new folder `into`, synced to disk.
+@frozen
+class Home:
+    """Where a job's log and outputs go: a new folder; and how much of outputs may come in."""
+
+    folder: Path
+    limits: OutputLimits
+
+
+async def extract(stream: AsyncIterator[bytes], homes: Mapping[str, Home]) -> Sequence[Collected]:
+    """Unpack what the agent's `pack` sends of these jobs, each into its folder, synced to disk.
 
     Raises UnreachableError when the stream is cut off or makes no sense, UnstorableError when this computer cannot
-    write it, and what the stream itself raises. What is there after an error is not to be used.
+    write it, and what the stream itself raises.
     """
     pipe = _Pipe(stream, asyncio.get_running_loop())
-    worker = asyncio.ensure_future(asyncio.to_thread(_Unpacking(pipe, into, limits).run))
+    worker = asyncio.ensure_future(asyncio.to_thread(_unpack, pipe, homes))
     try:
         return await asyncio.shield(worker)
     finally:
@@ -83,71 +96,99 @@ class _Pipe:
             self._pending = None
 
 
-class _Unpacking:
-    """One collection, as far as it has come. Runs in a thread of its own."""
+def _unpack(pipe: _Pipe, homes: Mapping[str, Home]) -> Sequence[Collected]:
+    """All of it, in a thread of its own. After an error nothing is left, so that another try begins anew."""
+    unpackings: dict[str, _Unpacking] = {}
+    try:
+        for job, home in homes.items():
+            _make_empty(home.folder)
+            unpackings[job] = _Unpacking(job, home.folder, home.limits)
+        _sort(pipe, unpackings)
+        return [each.finish() for each in unpackings.values()]
+    except BaseException as error:
+        for job in unpackings:
+            shutil.rmtree(homes[job].folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            what = error.filename or "what came home"
+            raise UnstorableError(f"cannot write {what}: {error.strerror}") from error
+        raise
 
-    def __init__(self, pipe: _Pipe, into: Path, limits: OutputLimits) -> None:
-        self._pipe = pipe
+
+def _make_empty(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UnstorableError(f"{folder} is not empty: results are written to a new folder only")
+
+
+def _sort(pipe: _Pipe, unpackings: Mapping[str, "_Unpacking"]) -> None:
+    """Each member to its job."""
+    try:
+        # The agent sends one archive after another: end marks in between are passed over.
+        with tarfile.open(
+            mode="r|",
+            fileobj=cast("IO[bytes]", pipe),
+            bufsize=_CHUNK,
+            ignore_zeros=True,
+            errors="surrogateescape",
+        ) as archive:
+            for member in archive:
+                job, _, name = member.name.partition("/")
+                if job not in unpackings:
+                    raise UnreachableError(f"the host sent {member.name!r}, which nobody asked for")
+                unpackings[job].take(archive, member, name)
+        pipe.drain()
+    except (tarfile.TarError, EOFError) as error:
+        pipe.drain()
+        raise UnreachableError(f"what the host sent is no archive: {error}") from error
+
+
+class _Unpacking:
+    """One job's collection, as far as it has come."""
+
+    def __init__(self, job: str, into: Path, limits: OutputLimits) -> None:
+        self._job = job
         self._into = into
         self._limits = limits
         self._outputs: set[str] = set()
         self._folders = {into}
         self._refused: list[str] = []
         self._bytes = 0
-        self._complete = False
+        self._report: JobReport | None = None  # the last thing to come
 
-    def run(self) -> Collected:
-        """Unpack all of it."""
-        try:
-            self._prepare()
-            self._unpack()
-            self._sync()
-        except OSError as error:
-            raise UnstorableError(f"cannot write {error.filename or self._into}: {error.strerror}") from error
+    def finish(self) -> Collected:
+        """All has come, and is on the disk. Raises UnreachableError where it has not."""
+        if self._report is None:
+            raise UnreachableError("what the host sent was cut off")
+        self._sync()
         return Collected(
+            report=self._report,
             log=self._into / LOG,
             outputs=tuple(sorted(self._outputs)),
             refused=tuple(_shown(line) for line in self._refused),
             bytes=self._bytes,
         )
 
-    def _prepare(self) -> None:
-        self._into.mkdir(parents=True, exist_ok=True)
-        if any(self._into.iterdir()):
-            raise UnstorableError(f"{self._into} is not empty: results are written to a new folder only")
-
-    def _unpack(self) -> None:
-        try:
-            # The agent sends one archive after another: end marks in between are passed over.
-            with tarfile.open(
-                mode="r|",
-                fileobj=cast("IO[bytes]", self._pipe),
-                bufsize=_CHUNK,
-                ignore_zeros=True,
-                errors="surrogateescape",
-            ) as archive:
-                for member in archive:
-                    self._take(archive, member)
-            self._pipe.drain()
-        except (tarfile.TarError, EOFError) as error:
-            self._pipe.drain()
-            raise UnreachableError(f"what the host sent is no archive: {error}") from error
-        if not self._complete:
-            raise UnreachableError("what the host sent was cut off")
-
-    def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        if member.name == "log" and member.isreg() and not (self._into / LOG).exists():
+    def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+        """One member, whose path in the job's folder this is."""
+        if path == "exit" and member.isreg() and self._report is None:
+            self._report = self._last_word(archive, member)
+        elif path == "log" and member.isreg() and not (self._into / LOG).exists():
             self._write(archive, member, self._into / LOG, _LONGEST_LOG)
-        elif member.name == "refused" and member.isreg():
+        elif path == "refused" and member.isreg():
             self._refused += self._agents_refusals(archive, member)
-            self._complete = True
-        elif member.name.startswith("work/"):
-            name = member.name.removeprefix("work/")
+        elif path.startswith("work/"):
+            name = path.removeprefix("work/")
             why = self._fault(name, member) or self._store(archive, member, name)
             if why:
                 self._refuse(f"{name}: {why}")
         else:
             raise UnreachableError(f"the host sent {member.name!r}, which nobody asked for")
+
+    def _last_word(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> JobReport:
+        file = archive.extractfile(member)
+        line = file.readline(_LONGEST_LINE) if file else b""  # what follows it is the rest of a spare
+        (report,) = parse_lines(line, [self._job])
+        return report
 
     def _agents_refusals(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> list[str]:
         file = archive.extractfile(member)
@@ -183,7 +224,7 @@ class _Unpacking:
         left = self._limits.bytes - self._bytes
         try:
             if member.islnk():
-                return self._copy(member.linkname.removeprefix("work/"), path, name, left)
+                return self._copy(member.linkname.partition("/work/")[2], path, name, left)
             if member.size > left:
                 return f"over the limit of {self._limits.bytes} bytes"
             self._write(archive, member, path, left)

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reconciler.hosts.base import HostRefusedError
 from reconciler.hosts.globs import GlobError, globs_to_lines
@@ -16,6 +16,7 @@ from reconciler.model.job import Job
 
 _PIECE = 1024 * 1024  # bytes sent at once
 _BLOCK = tarfile.RECORDSIZE
+_SAID_THERE = "RECONCILER_ATTEMPT"  # the job's id, by which the agent knows the job's processes
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -26,6 +27,25 @@ class Entry:
     name: str
     content: bytes | Path | None  # None: a folder
     executable: bool = False
+
+    def below(self, folder: str) -> "Entry":
+        """The same, within a folder of that name."""
+        return evolve(self, name=f"{folder}/{self.name}")
+
+
+@frozen
+class Upload:
+    """Everything of one job, and how much that is."""
+
+    job: str
+    entries: tuple[Entry, ...]
+    size: int  # bytes, of contents alone
+
+
+def job_upload(job: Job) -> Upload:
+    """What goes to a machine for a job. Raises HostRefusedError, as `job_entries` does."""
+    entries = tuple(job_entries(job))
+    return Upload(job.id, tuple(entry.below(job.id) for entry in entries), sum(map(_size, entries)))
 
 
 def job_entries(job: Job) -> Iterator[Entry]:
@@ -42,6 +62,8 @@ def job_entries(job: Job) -> Iterator[Entry]:
     yield Entry("spec", None)
     yield Entry("spec/env", None)
     for name, value in job.env.items():
+        if name == _SAID_THERE:
+            continue
         if not _NAME.fullmatch(name) or "\0" in value:
             raise HostRefusedError(
                 f"{name!r} cannot be an environment variable: use letters, digits and underscores, no NUL"
@@ -51,16 +73,14 @@ def job_entries(job: Job) -> Iterator[Entry]:
         outputs = globs_to_lines(job.outputs)
     except GlobError as error:
         raise HostRefusedError(str(error)) from error
+    if outputs:
+        yield Entry("spec/outputs", outputs)
     yield Entry("spec/command", job.command.encode("utf-8", "surrogateescape"))
     if job.papers:
         yield Entry("spec/papers", job.papers.encode("utf-8", "surrogateescape"))
-    yield Entry("spec/runs_in", job.runs_in.encode())
-    yield Entry("spec/outputs", outputs)
-    yield Entry("spec/max_bytes", b"%d\n" % job.output_limits.bytes)
-    yield Entry("spec/max_files", b"%d\n" % job.output_limits.files)
-    if job.limit is not None:
-        yield Entry("spec/limit", b"%d\n" % max(1, round(job.limit * 100)))  # centiseconds
-    yield Entry("spec/end", b"")
+    limit = "-" if job.limit is None else max(1, round(job.limit * 100))  # centiseconds
+    terms = f"{job.runs_in} {job.output_limits.files} {job.output_limits.bytes} {limit}\n"
+    yield Entry("spec/terms", terms.encode())
 
 
 def folder_entries(folder: Path, prefix: str) -> Iterator[Entry]:
@@ -97,6 +117,15 @@ async def tar_stream(entries: Iterable[Entry]) -> AsyncIterator[bytes]:
         yield piece
         if len(piece) < _PIECE:
             return  # the last one, and of a small submission the only one
+
+
+def _size(entry: Entry) -> int:
+    if isinstance(entry.content, Path):
+        try:
+            return entry.content.stat().st_size
+        except OSError as error:
+            raise HostRefusedError(f"cannot read {entry.content}: {error.strerror}") from error
+    return len(entry.content or b"")
 
 
 def _raise(error: OSError) -> None:

@@ -9,7 +9,7 @@ from reconciler.hosts.base import UnreachableError
 from reconciler.model.job import Cause, JobReport, JobState, Notice, Report, Watch
 
 _T = TypeVar("_T")
-JOB_ID = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
+JOB_ID = re.compile(r"(?![.-])[A-Za-z0-9._-]{1,100}")
 
 
 def parse_report(output: bytes) -> Report:
@@ -32,12 +32,15 @@ def parse_report(output: bytes) -> Report:
     raise UnreachableError(f"the host's report makes no sense: {_shortened(output)}")
 
 
-def parse_line(output: bytes) -> JobReport:
-    """The one line that start and kill answer with. Raises UnreachableError."""
-    text = _text(output)
-    if text.count("\n") != 1 or not text.endswith("\n"):
+def parse_lines(output: bytes, jobs: Sequence[str]) -> Sequence[JobReport]:
+    """The lines that start and kill answer with: one a job, in the order asked for. Raises UnreachableError."""
+    *lines, rest = _text(output).split("\n")
+    if rest or len(lines) != len(jobs):
         raise UnreachableError(f"the host's answer makes no sense: {_shortened(output)}")
-    return parse_job(text[:-1])
+    reports = [parse_job(line) for line in lines]
+    if [report.job for report in reports] != list(jobs):
+        raise UnreachableError(f"the host answered about other jobs than {', '.join(jobs)}: {_shortened(output)}")
+    return reports
 
 
 def parse_job(line: str) -> JobReport:

@@ -121,6 +121,7 @@ class Report:
 class Collected:
     """What came home from one job into a folder: `log`, the outputs under their own names."""
 
+    report: JobReport  # the agent's last word on it
     log: Path
     outputs: tuple[str, ...]  # relative to the folder, sorted
     refused: tuple[str, ...] = ()  # "name: why", for links, devices, `..`, what is over a limit

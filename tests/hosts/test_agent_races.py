@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.hosts.local import local_host
-from reconciler.hosts.upload import job_entries, tar_stream
+from reconciler.hosts.upload import job_upload, tar_stream
 from reconciler.hosts.wire import parse_report
 from reconciler.model.job import Cause, Folder, Job, JobReport, JobState
 from tests.hosts.machines import LocalMachine, alive, in_session, run
@@ -149,11 +149,11 @@ def test_a_start_cut_off_before_its_process_is_gone_after_a_while(machine: Local
 
 def test_an_upload_that_is_cut_off_starts_nothing(machine: LocalMachine) -> None:
     async def whole() -> bytes:
-        return b"".join([piece async for piece in tar_stream(job_entries(Job(id="cut", command="echo ran")))])
+        return b"".join([piece async for piece in tar_stream(job_upload(Job(id="cut", command="echo ran")).entries)])
 
     stream = run(whole())
-    for end in (0, 512, 1024, 2560, 4096):
-        outcome = machine.agent("start", "cut", machine.boot(), stdin=stream[:end], check=False)
+    for end in (0, 512, 1024, 2560, 3072):
+        outcome = machine.agent("start", machine.boot(), "cut", stdin=stream[:end], check=False)
         assert outcome.returncode == 4, end
     assert machine.report().jobs == {}
     assert list((machine.home / ".reconciler/uploads").iterdir()) == []

@@ -113,8 +113,11 @@ def test_a_job_that_outlasts_its_limit_keeps_nothing(machine: LocalMachine) -> N
     install(guarded(machine, lease=1, keep=1))
     machine.start("stuck", "echo on > ~/began; sleep 1000", limit=600.0)
     machine.wait_for_file("began")
-    # As if nothing had ended it for more than a minute after its limit.
-    (machine.jobs() / "stuck/spec/limit").write_text("-6000\n")
+    # As if it had been told to end, more than a minute ago, and would not.
+    (machine.jobs() / "stuck/stop").write_text("timeout\n")
+    gate = machine.jobs() / "stuck/pid"
+    *words, started_at = gate.read_text().split()
+    gate.write_text(" ".join([*words, str(int(started_at) - 60_000 - 6_100)]) + "\n")
     wait_for_shutdown(machine)
     assert not (machine.jobs() / "stuck/exit").exists()
 

@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from reconciler.hosts.base import UnreachableError, UnstorableError
-from reconciler.hosts.extract import extract
+from reconciler.hosts.extract import Home, extract
 from reconciler.model.job import Collected, OutputLimits
 from tests.hosts.machines import run
 
 
-def _member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
-    info = tarfile.TarInfo(name)
+def _member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "", job: str = "a") -> bytes:
+    info = tarfile.TarInfo(f"{job}/{name}")
     info.type, info.linkname, info.size = kind, link, len(content)
     return info.tobuf(tarfile.GNU_FORMAT, errors="surrogateescape") + content + bytes(-len(content) % 512)
 
 
 LOG = _member("log", b"said\n")
 END = bytes(1024)
-REFUSED = _member("refused", b"out/x: a link\n")
+OVER = _member("exit", b"a exited - 0 1 2 -\n" + b" " * 100)
+REFUSED = _member("refused", b"out/x: a link\n") + OVER
 
 
 async def _pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
@@ -31,7 +32,8 @@ async def _pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 def _extract(data: bytes, into: Path, size: int = 700, **limits: int) -> Collected:
-    return run(extract(_pieces(data, size), into, OutputLimits(**limits)))
+    (collected,) = run(extract(_pieces(data, size), {"a": Home(into, OutputLimits(**limits))}))
+    return collected
 
 
 @pytest.mark.parametrize("size", [1, 511, 4096, 10**6])
@@ -50,7 +52,7 @@ def test_archives_one_after_another_are_one(tmp_path: Path, size: int) -> None:
         (_member("work/a/../../evil", b"x"), "leads elsewhere"),
         (_member("work/link", kind=tarfile.SYMTYPE, link="/etc/passwd"), "not a regular file"),
         (_member("work/hard", kind=tarfile.LNKTYPE, link="/etc/passwd"), "no output"),
-        (_member("work/hard", kind=tarfile.LNKTYPE, link="log"), "no output"),
+        (_member("work/hard", kind=tarfile.LNKTYPE, link="a/log"), "no output"),
         (_member("work/device", kind=tarfile.CHRTYPE), "not a regular file"),
         (_member("work/fifo", kind=tarfile.FIFOTYPE), "not a regular file"),
         (_member("work/folder", kind=tarfile.DIRTYPE), "not a regular file"),
@@ -66,7 +68,7 @@ def test_archives_one_after_another_are_one(tmp_path: Path, size: int) -> None:
     ],
 )
 def test_what_may_not_come_in_is_refused_and_the_rest_comes(tmp_path: Path, member: bytes, why: str) -> None:
-    data = LOG + _member("work/ok", b"1") + member + _member("work/later", b"2") + END + _member("refused") + END
+    data = LOG + _member("work/ok", b"1") + member + _member("work/later", b"2") + END + OVER + END
     got = _extract(data, tmp_path / "into", bytes=1000)
     assert got.outputs == ("later", "ok")
     assert len(got.refused) == 1
@@ -76,7 +78,7 @@ def test_what_may_not_come_in_is_refused_and_the_rest_comes(tmp_path: Path, memb
 
 
 def test_more_files_than_agreed_are_refused(tmp_path: Path) -> None:
-    data = LOG + b"".join(_member(f"work/{number}", b"x") for number in range(300)) + END + _member("refused") + END
+    data = LOG + b"".join(_member(f"work/{number}", b"x") for number in range(300)) + END + OVER + END
     got = _extract(data, tmp_path / "into", files=3)
     assert len(got.outputs) == 3
     assert len(got.refused) == 101
@@ -92,12 +94,30 @@ def test_more_files_than_agreed_are_refused(tmp_path: Path) -> None:
         b"Welcome to this machine!\n" * 100,
         REFUSED + END,
         LOG + _member("etc/passwd", b"x") + REFUSED + END,
+        LOG + _member("../b/log", b"x") + REFUSED + END,
+        _member("log", b"x", job="b") + _member("refused", job="b") + END,
     ],
-    ids=["nothing", "log only", "within a file", "no end", "a banner", "no log", "asked by nobody"],
-)
+    ids=["nothing", "log only", "within a file", "no end", "a banner", "no log", "asked by nobody", "a way out",
+         "another's"],
+)  # fmt: skip
 def test_what_is_cut_off_or_makes_no_sense_is_no_answer(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(UnreachableError):
         _extract(data, tmp_path / "into")
+    assert not (tmp_path / "into").exists()  # so that another try finds nothing in its way
+
+
+def test_what_several_jobs_send_goes_to_the_folder_of_each(tmp_path: Path) -> None:
+    ones = LOG + _member("work/x", b"1") + _member("work/y", kind=tarfile.LNKTYPE, link="a/work/x") + REFUSED
+    others = _member("log", b"other\n", job="b")
+    others += _member("work/x", b"2", job="b") + _member("exit", b"b killed request - - 2 -\n", job="b")
+    one, other = run(extract(_pieces(ones + END + others + END, 700), _homes(tmp_path)))
+    assert (one.outputs, one.refused, other.outputs, other.refused) == (("x", "y"), ("out/x: a link",), ("x",), ())
+    assert [(tmp_path / job / "x").read_text() for job in "ab"] == ["1", "2"]
+    assert other.log.read_text() == "other\n"
+
+
+def _homes(folder: Path) -> dict[str, Home]:
+    return {job: Home(folder / job, OutputLimits()) for job in "ab"}
 
 
 def test_a_folder_that_cannot_be_made_is_our_fault(tmp_path: Path) -> None:
@@ -118,7 +138,7 @@ def test_a_collection_can_be_cancelled_while_the_host_is_silent(tmp_path: Path) 
             steps.append("ended")
 
     async def story() -> None:
-        work = asyncio.ensure_future(extract(silent(), tmp_path / "into", OutputLimits()))
+        work = asyncio.ensure_future(extract(silent(), {"a": Home(tmp_path / "into", OutputLimits())}))
         while not steps:
             await asyncio.sleep(0)
         work.cancel()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.hosts.base import UnreachableError
-from reconciler.hosts.wire import parse_job, parse_line, parse_report
+from reconciler.hosts.wire import parse_job, parse_lines, parse_report
 from reconciler.model.job import Cause, JobReport, JobState, Notice, Watch
 
 HEADER = "agent v1 boot 12.34 0,a=running none none"
@@ -82,6 +82,21 @@ def test_a_line_that_makes_no_sense_is_no_answer(line: str) -> None:
 
 @given(st.binary(max_size=80))
 def test_no_bytes_at_all_raise_anything_else(data: bytes) -> None:
-    for parse in (parse_report, parse_line):
-        with pytest.raises(UnreachableError):
-            parse(data)
+    with pytest.raises(UnreachableError):
+        parse_report(data)
+    with pytest.raises(UnreachableError):
+        parse_lines(data, ["a"])
+
+
+ENDED = b"a exited - 0 1 2 -\n"
+RUNS = b"b running - - 1 - -\n"
+
+
+def test_the_lines_of_several_jobs_are_in_the_order_asked_for() -> None:
+    assert [report.job for report in parse_lines(ENDED + RUNS, ["a", "b"])] == ["a", "b"]
+
+
+@pytest.mark.parametrize("answer", [RUNS + ENDED, ENDED, ENDED + RUNS + ENDED, ENDED + RUNS[:-1], ENDED + ENDED])
+def test_lines_of_other_jobs_are_no_answer(answer: bytes) -> None:
+    with pytest.raises(UnreachableError):
+        parse_lines(answer, ["a", "b"])

@@ -81,16 +81,17 @@ class SimHost:
         return await self._send("kill", lambda machine: self.wire.world.jobs.kill(machine, job))
 
     async def collect(self, job: Job, into: Path) -> Collected:
-        """Bring what a job left into a folder."""
+        """End a job, and bring what it left into a folder."""
 
-        def act(machine: RealMachine) -> tuple[str, bool]:
-            real = machine.jobs.get(job.id)
-            if real is None or real.forgotten:
-                raise HostRefusedError(f"this machine has no job {job.id}, or it was forgotten")
+        def act(machine: RealMachine) -> tuple[JobReport, str, bool]:
+            report = self.wire.world.jobs.kill(machine, job.id)
+            real = machine.jobs[job.id]
+            if not report.over or real.forgotten:
+                raise HostRefusedError(f"{job.id} was forgotten, or its processes do not end")
             whole = real.run is not None and real.run.code is not None
-            return f"{job.id} ran on {machine.cloud_id}\n", whole
+            return report, f"{job.id} ran on {machine.cloud_id}\n", whole
 
-        log, whole = await self._send("collect", act)
+        report, log, whole = await self._send("collect", act)
         (into / "log").parent.mkdir(parents=True)
         (into / "log").write_text(log)
         if self.wire.world.is_disk_full:
@@ -101,7 +102,7 @@ class SimHost:
             (into / job.checkpoint).mkdir()
             (into / job.checkpoint / CHECKPOINT).write_text(json.dumps(job.id))
         await self.wire.caller.point("after writing")
-        return Collected(log=into / "log", outputs=("out.txt",) if whole else ())
+        return Collected(report=report, log=into / "log", outputs=("out.txt",) if whole else ())
 
     async def forget(self, job: str) -> None:
         """Free what a job holds."""

@@ -29,4 +29,4 @@ def brought(home: Path, log: str | bytes | None = None, **more: Any) -> Collecte
     if log is not None:
         (home / "log").write_bytes(log.encode() if isinstance(log, str) else log)
     names = (str(file.relative_to(home)) for file in home.rglob("*") if file.is_file())
-    return Collected(log=home / "log", outputs=tuple(sorted(set(names) - {"log"})), **more)
+    return Collected(report=GONE, log=home / "log", outputs=tuple(sorted(set(names) - {"log"})), **more)

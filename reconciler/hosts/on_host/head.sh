@@ -5,6 +5,7 @@
 # in ~/.reconciler/jobs/<job>/, where every file appears whole or not at all:
 #
 #   born    boot id, centiseconds of uptime       written by `start`: from when `starting` counts
+#   spare                                         disk space for how it ends, should there be none left
 #   pid     the gate: whoever makes it decides what becomes of the job. Either `closed` (it will never run), or
 #           boot id, main pid, its start time, supervisor pid, its start time, started (epoch s), started (uptime cs)
 #   stop    timeout | request                     why it is being ended
@@ -40,6 +41,7 @@ if [ "${RECONCILER_CGROUPS+set}" ]; then cgroups=$RECONCILER_CGROUPS; else
         [ -n "$cgroups" ] && [ -e "$cgroups/cgroup.controllers" ] && [ -w "$cgroups/cgroup.procs" ] && break
     done
 fi
+epoch=            # seconds since 1970 when this machine was booted, once somebody needs to know
 detach=
 if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 
@@ -54,6 +56,12 @@ read_clock() { # sets now: centiseconds of uptime, which no one can set back
     read -r now rest </proc/uptime
     now=${now%.*}${now#*.}
     while :; do case $now in 0?*) now=${now#0} ;; *) break ;; esac; done
+}
+
+read_date() { # sets date: seconds since 1970, counted on from the one time that a process was asked for them
+    read_clock
+    [ "$epoch" ] || epoch=$(($(date +%s) - now / 100))
+    date=$((epoch + now / 100))
 }
 
 read_boot() { # sets boot
@@ -74,22 +82,36 @@ nap() { # CENTISECONDS
 
 use_job() { # JOB; sets job and dir
     case ${1:-} in
-    '' | .* | *[!A-Za-z0-9._-]*) die 2 "a job's id consists of letters, digits, dots, underscores and dashes" ;;
+    '' | .* | -* | *[!A-Za-z0-9._-]*) die 2 "a job's id consists of letters, digits, dots, underscores and dashes" ;;
     esac
     [ ${#1} -le 100 ] || die 2 "a job's id has at most 100 characters"
     job=$1
     dir=$jobs/$job
 }
 
-publish() { # NAME TEXT: makes the file $dir/NAME, whole; fails if it exists. A spare written at the start serves a full disk.
-    temporary=$dir/$1.$$
+use_every() { # JOB...: whether all of them can be ids
+    [ $# -gt 0 ] || die 2 "which job?"
+    for job in "$@"; do use_job "$job"; done
+}
+
+# Makes the file $dir/NAME, whole; fails if it exists. Spares written at the start serve a full disk: `born` is one, for
+# nobody asks for it once there is a gate. What it is linked from has a name that no other process ever uses, and stays
+# until the job is forgotten: removing it costs a process.
+publish() { # NAME TEXT
+    read_clock
+    temporary=$dir/$1.$$.$now
     if ! { printf '%s\n' "$2" >"$temporary"; } 2>/dev/null; then
-        mv -f "$dir/spare.$1" "$temporary" 2>/dev/null && printf '%s\n' "$2" 1<>"$temporary"
+        spare=$dir/spare
+        [ "$1" != exit ] || spare=$dir/born
+        mv -f "$spare" "$temporary" 2>/dev/null && printf '%s\n' "$2" 1<>"$temporary"
     fi
     ln "$temporary" "$dir/$1" 2>/dev/null
-    published=$?
-    rm -f "$temporary"
-    return $published
+}
+
+read_terms() { # sets runs_in: home | work; max_files, max_bytes; limit: centiseconds, empty where there is none
+    runs_in=work max_files=0 max_bytes=0 limit=''
+    { read -r runs_in max_files max_bytes limit <"$dir/spec/terms"; } 2>/dev/null
+    case $limit in *[!0-9]*) limit='' ;; esac
 }
 
 wake() { # every report that waits

@@ -3,9 +3,13 @@
 close_job() { # STATE CODE: writes the final line. The first one to come decides.
     state=$1 code=$2 cause='-' peak='-'
     if { read -r cause <"$dir/stop"; } 2>/dev/null; then state=killed code='-'; else cause='-'; fi
-    read_gate || started='-'
+    read_gate || started='-' started_at=0
     { read -r peak <"$dir/usage"; } 2>/dev/null || peak='-'
-    publish exit "$job $state $cause $code $started $(date +%s) $peak"
+    # A clock may have been set right since a long job began.
+    read_clock
+    [ $((now - started_at)) -lt 6000 ] || epoch=''
+    read_date
+    publish exit "$job $state $cause $code $started $date $peak"
     closed=$?
     wake
     return $closed
@@ -31,8 +35,7 @@ judge_orphan() { # its supervisor is gone: what is left of it decides, and we se
         judge_closed || line="$job running - - $started - $peak"
         return
     fi
-    limit=
-    { read -r limit <"$dir/spec/limit"; } 2>/dev/null
+    read_terms
     read_clock
     [ -n "$limit" ] && [ "$now" -ge $((started_at + limit)) ] || return
     publish stop timeout

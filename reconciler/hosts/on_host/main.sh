@@ -8,7 +8,6 @@ main() {
     report) cmd_report "$@" ;;
     start) cmd_start "$@" ;;
     supervise) cmd_supervise "$@" ;;
-    run) cmd_run "$@" ;;
     kill) cmd_kill "$@" ;;
     kill-all) cmd_kill_all "$@" ;;
     forget) cmd_forget "$@" ;;

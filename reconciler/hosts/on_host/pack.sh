@@ -1,52 +1,51 @@
 # Outputs and logs on their way home.
 
-make_box() { # sets box: a folder for lists; a job may have filled its disk
+make_box() { # sets box: a folder for lists, which have a dot in front as no job has; a job may have filled its disk
     for base in "$dir" /dev/shm /tmp; do
         box=$base/pack.$$
         (umask 077 && mkdir "$box") 2>/dev/null || continue
         trap 'rm -rf "$box"' EXIT
         trap 'exit 143' HUP INT TERM
-        if dd if=/dev/zero of="$box/probe" bs=65536 count=16 2>/dev/null; then : >"$box/probe"; return; fi
+        if dd if=/dev/zero of="$box/.probe" bs=65536 count=16 2>/dev/null && mkdir "$box/$job"; then
+            : >"$box/.probe"
+            return
+        fi
         rm -rf "$box"
     done
     die 4 "no space for the list of what to send"
 }
 
-size_of() { # FILE; sets size
-    # shellcheck disable=SC2012,SC2046 # of names we know; POSIX has no other way to ask for a size
-    set -- $(ls -dln "$1")
-    size=$5
+is_long() { # LOG...: whether one of them is longer than what is sent of a log
+    [ -n "$(find "$@" -prune -size +$((2 * log_half * 65536))c)" ]
 }
 
 pack_log() {
-    place=$dir
+    place=$jobs
     if [ -L "$dir/log" ] || [ ! -f "$dir/log" ]; then
         place=$box
-        : >"$box/log"
-    else
-        size_of "$dir/log"
-        left_out=$((size - 2 * log_half * 65536))
-        if [ "$left_out" -gt 0 ]; then
-            place=$box
-            {
-                dd if="$dir/log" bs=65536 count=$log_half 2>/dev/null
-                printf '\n[%s bytes of the log are left out here]\n' "$left_out"
-                tail -c $((log_half * 65536)) "$dir/log"
-            } >"$box/log" || die 4 "no space to shorten the log"
-        fi
+        : >"$box/$job/log"
+    elif is_long "$dir/log"; then
+        place=$box
+        # shellcheck disable=SC2012,SC2046 # of a name we know; POSIX has no other way to ask for a size
+        set -- $(ls -dln "$dir/log")
+        {
+            dd if="$dir/log" bs=65536 count=$log_half 2>/dev/null
+            printf '\n[%s bytes of the log are left out here]\n' $(($5 - 2 * log_half * 65536))
+            tail -c $((log_half * 65536)) "$dir/log"
+        } >"$box/$job/log" || die 4 "no space to shorten the log"
     fi
-    (cd "$place" && tar -cf - log) || die 4 "cannot send the log"
+    (cd "$place" && tar -cf - "$job/log") || die 4 "cannot send the log"
 }
 
-find_outputs() { # into $box/found: names relative to work/ that match, a line each; a line end in a name becomes \001
-    : >"$box/found"
+find_outputs() { # into $box/.found: names relative to work/ that match, a line each; a line end in a name becomes \001
+    : >"$box/.found"
     [ -s "$dir/spec/outputs" ] && [ -d "$dir/work" ] || return 0
     chmod -R u+rX "$dir/work" 2>/dev/null
     (cd "$dir/work" && find . ! -type d -exec printf '%s\000' {} +) | tr '\n\000' '\001\n' | sed 's|^\./||' |
-        LC_ALL=C grep -E -f "$dir/spec/outputs" | LC_ALL=C sort >"$box/found"
+        LC_ALL=C grep -E -f "$dir/spec/outputs" | LC_ALL=C sort >"$box/.found"
 }
 
-sort_out() { # $box/found into $box/files and $box/refused, by what they are
+sort_out() { # $box/.found into $box/.files and $box/.refused, by what they are
     while IFS= read -r name; do
         path=$dir/work/$name
         case $name in
@@ -62,50 +61,70 @@ sort_out() { # $box/found into $box/files and $box/refused, by what they are
             ;;
         esac
         printf '%s: %s\n' "$name" "$why" >&4
-    done <"$box/found" 3>"$box/files" 4>"$box/refused"
+    done <"$box/.found" 3>"$box/.files" 4>"$box/.refused"
 }
 
-as_arguments() { # names from standard input, for xargs
-    LC_ALL=C sed 's/[^A-Za-z0-9_./]/\\&/g; s|^|work/|'
+as_arguments() { # names from standard input, for xargs in $jobs
+    LC_ALL=C sed "s/[^A-Za-z0-9_./]/\\\\&/g; s|^|$job/work/|"
 }
 
-apply_limits() { # $box/files into $box/names and $box/refused; only sizes are read, never contents
-    read -r max_files <"$dir/spec/max_files"
-    read -r max_bytes <"$dir/spec/max_bytes"
-    : >"$box/names"
+apply_limits() { # $box/.files into $box/.names and $box/.refused; only sizes are read, never contents
+    read_terms
+    : >"$box/.names"
     # In the C locale ls keeps the order that sort made, so that the n-th size is the n-th name's.
-    (cd "$dir" && as_arguments <"$box/files" | LC_ALL=C xargs ls -dln) | awk '{ print $5 }' >"$box/sizes"
-    paste "$box/sizes" "$box/files" | AGENT_NAMES=$box/names LC_ALL=C awk -F '\t' -v files="$max_files" -v bytes="$max_bytes" '
+    (cd "$jobs" && as_arguments <"$box/.files" | LC_ALL=C xargs ls -dln) | awk '{ print $5 }' >"$box/.sizes"
+    paste "$box/.sizes" "$box/.files" | AGENT_NAMES=$box/.names LC_ALL=C awk -F '\t' -v files="$max_files" -v bytes="$max_bytes" '
         NF != 2 { exit 1 }
         count + 1 > files + 0 { print $2 ": over the limit of " files " files"; next }
         total + $1 > bytes + 0 { print $2 ": over the limit of " bytes " bytes"; next }
-        { count++; total += $1; print $2 >ENVIRON["AGENT_NAMES"] }' >>"$box/refused" || die 4 "cannot list outputs"
+        { count++; total += $1; print $2 >ENVIRON["AGENT_NAMES"] }' >>"$box/.refused" || die 4 "cannot list outputs"
 }
 
-pack_plainly() { # a job without outputs and with a log that need not be shortened: most processes can be saved
-    [ ! -s "$dir/spec/outputs" ] && [ ! -L "$dir/log" ] && [ -f "$dir/log" ] || return 0
-    size_of "$dir/log"
-    [ "$size" -le $((2 * log_half * 65536)) ] && { : >"$dir/refused"; } 2>/dev/null || return 0
-    cd "$dir" && exec tar -cf - log refused
-}
-
-cmd_pack() { # JOB > tar, tar, ...: log, the outputs, and at last `refused`, without which it was cut off
-    use_job "${1:-}"
-    [ -d "$dir" ] && [ ! -e "$dir/forgotten" ] || die 5 "this machine has no job $job, or it was forgotten"
-    pack_plainly
+pack_one() { # tar, tar, ...: log, outputs, what was refused, and how it ended
     make_box
     pack_log
     find_outputs
     sort_out
-    if [ -s "$box/files" ]; then
+    if [ -s "$box/.files" ]; then
         apply_limits
-        if [ -s "$box/names" ]; then
-            (cd "$dir" && as_arguments <"$box/names" | LC_ALL=C xargs tar -cf -) || die 4 "cannot send the outputs"
+        if [ -s "$box/.names" ]; then
+            (cd "$jobs" && as_arguments <"$box/.names" | LC_ALL=C xargs tar -cf -) || die 4 "cannot send the outputs"
         fi
     fi
-    if [ -s "$box/refused" ]; then
-        awk 'NR <= 100 { print } END { if (NR > 100) print NR - 100 " more: not listed" }' "$box/refused" >"$box/list"
-        mv "$box/list" "$box/refused"
-    fi
-    (cd "$box" && tar -cf - refused) || die 4 "cannot send what was refused"
+    awk 'NR <= 100 { print } END { if (NR > 100) print NR - 100 " more: not listed" }' "$box/.refused" \
+        >"$box/$job/refused" || die 4 "cannot list what was refused"
+    (cd "$box" && tar -cf - "$job/refused") || die 4 "cannot send what was refused"
+    (cd "$jobs" && tar -cf - "$job/exit") || die 4 "cannot send how it ended"
+    rm -rf "$box"
+}
+
+is_plain() { # whether job $job has nothing but a log to send
+    [ ! -s "$dir/spec/outputs" ] && [ ! -L "$dir/log" ] && [ -f "$dir/log" ]
+}
+
+# Of each job its log, its outputs, and at last how it ended, without which it was cut off. It is ended first.
+cmd_pack() { # JOB... > tar, tar, ...
+    use_every "$@"
+    end_jobs "$@"
+    plain='' logs='' others=''
+    for job in "$@"; do
+        use_job "$job"
+        [ ! -e "$dir/forgotten" ] || die 5 "$job was forgotten"
+        judge_closed || die 6 "$job is not over: its processes do not end"
+        if is_plain; then
+            plain="$plain $job/log $job/exit" logs="$logs $job/log"
+        else
+            others="$others $job"
+        fi
+    done
+    cd "$jobs" || die 4 "cannot enter $jobs"
+    # shellcheck disable=SC2086 # ids, to be split
+    if [ "$logs" ] && is_long $logs; then plain='' others="$*"; fi
+    for job in $others; do
+        use_job "$job"
+        (pack_one) || exit
+    done
+    # One process sends the logs of all that have nothing else to send.
+    # shellcheck disable=SC2086
+    [ -z "$plain" ] || exec tar -cf - $plain
 }

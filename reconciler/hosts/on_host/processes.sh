@@ -10,6 +10,12 @@ read_stat() { # PID; sets alive (empty: no such process, or a zombie) to its sta
     case ${1:-Z} in Z | X) ;; *) alive=${20:-} ;; esac
 }
 
+read_self() { # sets self and self_start: this very process, which in a fork of the shell is not $$
+    read -r self rest </proc/self/stat
+    read_stat "$self"
+    self_start=$alive
+}
+
 read_gate() { # sets gate; and for a job that ran: gate_boot main main_start boss boss_start started started_at
     gate=
     { read -r gate <"$dir/pid"; } 2>/dev/null
@@ -19,7 +25,18 @@ read_gate() { # sets gate; and for a job that ran: gate_boot main main_start bos
     gate_boot=$1 main=$2 main_start=$3 boss=$4 boss_start=$5 started=$6 started_at=$7
 }
 
-find_by_environment() { # prints pids; those of job $job, or of the whole machine while $job is empty
+# As a rule nothing is left of a job, and one process sees it. Whatever else it finds is looked at more closely.
+is_deserted() { # whether there is surely neither a process with the job's mark, nor one in its session
+    read_gate || main=none
+    set -- /proc/[0-9]*/environ /proc/[0-9]*/stat
+    # A grep that knows no -z does not find itself.
+    found=$(LC_ALL=C RECONCILER_LOOK=${self:-$$} grep -slzxE -e "RECONCILER_LOOK=${self:-$$}" \
+        -e "RECONCILER_ATTEMPT=$job" -e ".*\) [^ZX] [0-9]+ [0-9]+ $main .*" -e "$main \(.*\) [^ZX] .*" \
+        /proc/self/environ "$@" 2>/dev/null)
+    [ "$found" = /proc/self/environ ]
+}
+
+find_by_environment() { # prints pids: those of job $job, or of the whole machine while $job is empty
     head -n 1000000 /proc/[0-9]*/environ 2>/dev/null | tr '\n\000' '\001\n' |
         AGENT_JOB=$job AGENT_MACHINE=$machine LC_ALL=C awk '
             function flush() {
@@ -46,7 +63,10 @@ find_by_session() { # PID:START...; prints the pids in the sessions that these p
     # One awk reads them all, since starting a process costs as much as reading a hundred of them.
     LC_ALL=C awk '
         function take(pid) {
-            if ($1 ~ /^[ZX]/ || !($4 in start)) return
+            if ($1 ~ /^[ZX]/) return
+            # Between the gate and its own session it is in another.
+            if (pid in start && $20 == start[pid]) { session[pid] = pid; return }
+            if (!($4 in start)) return
             # Its pid went to another process that leads a session of its own: ours is over.
             if (pid == $4 && $20 != start[$4]) foreign[$4] = 1
             session[pid] = $4
@@ -99,6 +119,8 @@ find_in_session() { # sets pids: the processes of job $job that stayed in its se
 
 find_processes() { # sets pids: every process of job $job, by its group, else by its environment and its session
     ! find_in_group || return 0
+    pids=
+    ! is_deserted || return 0
     pids=$(find_by_environment)
     if read_gate; then pids="$pids $(find_by_session "$main:$main_start")"; fi
     pids=${pids# }

@@ -3,97 +3,151 @@
 receive() { # unpacks standard input into $upload; what an upload that was cut off left behind goes too
     [ -d "$jobs" ] && [ -d "$root/uploads" ] || mkdir -p "$jobs" "$root/uploads" || die 4 "cannot write to $root"
     for leftover in "$root/uploads"/*; do
-        [ -d "/proc/${leftover##*.}" ] || rm -rf "$leftover"
+        [ -d "/proc/${leftover##*/}" ] || rm -rf "$leftover"
     done
-    upload=$root/uploads/$job.$$
+    upload=$root/uploads/$$
     trap 'rm -rf "$upload"' EXIT
     trap 'exit 143' HUP INT TERM
     mkdir "$upload" || die 4 "cannot write to $root"
     (cd "$upload" && tar -xof -) || die 4 "cannot unpack what was sent: the disk is full, or the upload was cut off"
-    # A tar that was cut off between two members unpacks without complaint: the last one must have come.
-    [ -f "$upload/spec/end" ] || die 4 "the upload was cut off"
 }
 
-cmd_start() { # JOB BOOT_ID < tar
-    use_job "${1:-}"
-    [ "${2:-}" = "$boot" ] || die 3 "this machine is on another boot ($boot)"
-    if [ ! -d "$dir" ]; then
-        receive
-        read_clock
+put_in_place() { # JOB...; sets placed: those that nobody else, neither a start nor a kill, put there before
+    read_clock
+    for job in "$@"; do
+        # A tar that was cut off between two members unpacks without complaint: the last one must have come.
+        [ -f "$upload/$job/spec/terms" ] || die 4 "the upload was cut off"
         {
-            printf '%s\n' "$boot $now" >"$upload/born"
-            printf '%300s\n' '' >"$upload/spare.stop"
-            printf '%300s\n' '' >"$upload/spare.exit"
+            printf '%s\n%300s\n' "$boot $now" '' >"$upload/$job/born"
+            printf '%300s\n' '' >"$upload/$job/spare"
         } 2>/dev/null || die 4 "cannot write to $root"
-        # Where another start, or a kill, was quicker, mv either fails or puts the upload into the folder that is there.
-        late=$dir/${upload##*/}
-        if [ ! -d "$dir" ] && mv "$upload" "$dir" 2>/dev/null && [ ! -d "$late" ]; then
-            trap - EXIT
-            $detach sh "$root/agent" supervise "$job" </dev/null >/dev/null 2>&1 &
-        elif [ -d "$late" ]; then
-            rm -rf "$late"
-        fi
-        [ -d "$dir" ] || die 4 "cannot make $dir"
-    fi
-    judge
-    printf '%s\n' "$line"
+    done
+    # Renaming fails where there is a folder already that is not empty. In one that is, a kill is about to close the gate.
+    (cd "$upload" && mv -f "$@" "$jobs/" 2>/dev/null)
+    placed=
+    for job in "$@"; do
+        [ -d "$upload/$job" ] || placed="$placed $job"
+        [ -d "$jobs/$job" ] || die 4 "cannot make $jobs/$job"
+    done
 }
 
-sample_memory() { # FIND: the sum over all processes now, or the highest that one alone ever had, if that is more
+cmd_start() { # BOOT_ID JOB... < tar of a folder for each
+    [ "${1:-}" = "$boot" ] || die 3 "this machine is on another boot ($boot)"
+    shift
+    use_every "$@"
+    new=
+    for job in "$@"; do [ -d "$jobs/$job" ] || new="$new $job"; done
+    if [ "$new" ]; then
+        receive
+        # shellcheck disable=SC2086 # ids, to be split
+        put_in_place $new
+        if [ "$placed" ]; then
+            # shellcheck disable=SC2086
+            $detach sh "$root/agent" supervise $placed </dev/null >/dev/null 2>&1 &
+        fi
+    fi
+    for job in "$@"; do
+        use_job "$job"
+        judge
+        printf '%s\n' "$line"
+    done
+}
+
+# Of job $job: the sum over all its processes now, or the highest that one alone ever had, if that is more.
+sample_memory() { # FIND; fails where it finds none
     $1
-    [ -n "$pids" ] || return 0
-    files=
+    [ -n "$pids" ] || return
+    files='' peak=0
     for pid in $pids; do files="$files /proc/$pid/status"; done
     # shellcheck disable=SC2086
     used=$(cat $files 2>/dev/null | awk '
         /^VmRSS:/ { sum += $2 }
         /^VmHWM:/ { if ($2 > top) top = $2 }
         END { printf "%d\n", (sum > top ? sum : top) }')
+    { read -r peak <"$dir/usage"; } 2>/dev/null
     [ "$used" -gt "$peak" ] || return 0
-    peak=$used
-    { printf '%s\n' "$peak" >"$dir/usage.$$" && mv -f "$dir/usage.$$" "$dir/usage"; } 2>/dev/null
+    { printf '%s\n' "$used" >"$dir/usage.$$" && mv -f "$dir/usage.$$" "$dir/usage"; } 2>/dev/null
 }
 
-guard() { # runs beside the command: samples memory, and enforces the time limit
-    sleeper='' peak=0 interval=30 limit=''
+guard() { # JOB...: runs beside the commands: samples memory, and enforces time limits
+    sleeper='' interval=30
     trap '[ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null; exit 0' TERM
-    { read -r limit <"$dir/spec/limit"; } 2>/dev/null
-    read_clock
-    due=$((now + ${limit:-0}))
     while :; do
-        pause=$interval
-        if [ -n "$limit" ]; then
-            if [ "$now" -ge "$due" ]; then publish stop timeout; end_processes 1000 find_processes; fi
-            [ $((due - now)) -ge "$pause" ] || pause=$((due - now))
-            [ "$pause" -gt 0 ] || pause=100
-        fi
+        pause=$interval active=''
+        for job in "$@"; do
+            use_job "$job"
+            if [ ! -e "$dir/exit" ] && guard_job; then active=yes; fi
+        done
+        [ "$active" ] || return
         seconds "$pause"
         sleep "$duration" 2>/dev/null &
         sleeper=$!
         if ! wait "$sleeper"; then sleep "$whole" & sleeper=$!; wait "$sleeper"; fi
-        # A look at all processes costs more than many a short job does: at first its own session has to do.
-        if [ "$interval" -lt 500 ]; then sample_memory find_in_session; else sample_memory find_processes; fi
-        if [ -z "$pids" ] && ! kill -0 $$ 2>/dev/null; then return; fi
         # After 0.3, 1.5 and 6 s, then every 5 s.
         [ "$interval" -ge 500 ] || interval=$((interval * 4))
         [ "$interval" -le 500 ] || interval=500
-        read_clock
     done
 }
 
-cmd_supervise() { # JOB: stays until nothing of the job is left, then says how it ended
-    use_job "${1:-}"
-    read_stat $$
-    make_group
-    RECONCILER_ATTEMPT=$job $detach sh "$root/agent" run "$job" $$ "$alive" </dev/null >>"$dir/log" 2>&1 &
-    child=$!
-    guard &
+guard_job() { # a look at job $job; makes pause shorter if its time is over sooner; fails when nothing is left of it
+    read_terms
+    read_clock
+    if read_gate; then
+        # A look at all processes costs more than many a short job does: at first its own session has to do.
+        case $interval in
+        30) ;;
+        500) sample_memory find_processes || is_supervised || return ;;
+        *) sample_memory find_in_session || is_supervised || return ;;
+        esac
+        due=$((started_at + ${limit:-0}))
+    else
+        [ -z "$gate" ] || return
+        due=$((now + ${limit:-0}))
+    fi
+    [ "$limit" ] || return 0
+    if [ "$now" -ge "$due" ]; then
+        # In a fork, since the limits of others go on.
+        if [ ! -e "$dir/stop" ]; then end_late & fi
+        due=$((now + 100))
+    fi
+    [ $((due - now)) -ge "$pause" ] || pause=$((due - now))
+}
+
+is_supervised() {
+    read_stat "$boss"
+    [ "$alive" = "$boss_start" ]
+}
+
+end_late() {
+    read_self
+    publish stop timeout
+    end_processes 1000 find_processes
+}
+
+cmd_supervise() { # JOB...: stays until nothing of them is left
+    use_every "$@"
+    read_date
+    supervisors=
+    for job in "$@"; do
+        use_job "$job"
+        supervise &
+        supervisors="$supervisors $!"
+    done
+    guard "$@" &
     watcher=$!
-    wait "$child"
+    for supervisor in $supervisors; do wait "$supervisor"; done
+    kill -s TERM "$watcher" 2>/dev/null || :
+}
+
+supervise() { # what the command of job $job came to is said when nothing is left of it
+    read_self
+    boss=$self boss_start=$self_start
+    make_group
+    become_job </dev/null >>"$dir/log" 2>&1 &
+    wait $!
     result=$?
-    { kill -s TERM "$watcher"; wait "$watcher"; } 2>/dev/null
     # Another gate than our child's: the job was killed, or given up, before it could begin.
-    read_gate && [ "$boss" = $$ ] && [ "$gate_boot" = "$boot" ] || exit 0
+    read_gate && [ "$boss" = "$self" ] && [ "$gate_boot" = "$boot" ] || exit 0
     grace=200 cause=''
     { read -r cause <"$dir/stop"; } 2>/dev/null
     case $cause in timeout) grace=1000 ;; request) grace=500 ;; esac
@@ -120,15 +174,14 @@ shells_own() { # NAME
     return 1
 }
 
-cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment says already whose process this is.
-    use_job "${1:-}"
-    read_stat $$
-    read_clock
-    # Nobody is woken: `start` has answered that the job is known here, and its end is what is waited for.
-    publish pid "$boot $$ $alive $2 $3 $(date +%s) $now" || exit 0
+become_job() { # a fork of the supervisor that becomes the command. Until its gate is closed behind it, it may end as nothing.
+    read_self
     join_group
-    read_value "$dir/spec/runs_in"
-    case $value in home) place=$HOME ;; *) place=$dir/work ;; esac
+    read_date
+    # Nobody is woken: `start` has answered that the job is known here, and its end is what is waited for.
+    publish pid "$boot $self $self_start $boss $boss_start $date $now" || exit 0
+    read_terms
+    case $runs_in in home) place=$HOME ;; *) place=$dir/work ;; esac
     cd "$place" || exit 126
     unset RECONCILER_BOOT_ID_FILE RECONCILER_CGROUPS
     [ -z "$machine" ] || export "RECONCILER_MACHINE=$machine"
@@ -140,15 +193,18 @@ cmd_run() { # JOB SUPERVISOR ITS_START: becomes the command. The environment say
             set -- "$@" "$name=$value"
         fi
     done
-    set -- "$(command -v env)" "$@" "RECONCILER_ATTEMPT=$job" /bin/sh "$dir/spec/command"
-    become "$dir/spec/env" "$@"
+    [ $# -eq 0 ] || set -- "$(command -v env)" "$@"
+    RECONCILER_JOB=$job RECONCILER_COMMAND=$dir/spec/command RECONCILER_DETACH=$detach
+    export_all "$dir/spec/env"
+    # The environment says whose process this is, from here on to whatever it starts.
+    export "RECONCILER_ATTEMPT=$RECONCILER_JOB"
+    exec $RECONCILER_DETACH "$@" /bin/sh "$RECONCILER_COMMAND"
 }
 
 # A value never becomes an argument: everybody on the machine can read those. The variables are exported one by one, so
 # none of ours may be called as one of a job's could be: names with RECONCILER_ in front are ours.
-become() { # FOLDER COMMAND...: becomes the command, with the variables that the folder's files hold
+export_all() { # FOLDER: the variables that its files hold
     RECONCILER_FOLDER=$1
-    shift
     for RECONCILER_FILE in "$RECONCILER_FOLDER"/*; do
         if [ ! -f "$RECONCILER_FILE" ] || shells_own "${RECONCILER_FILE##*/}"; then continue; fi
         RECONCILER_VALUE='' RECONCILER_PIECE=''
@@ -158,5 +214,4 @@ become() { # FOLDER COMMAND...: becomes the command, with the variables that the
         done <"$RECONCILER_FILE"
         export "${RECONCILER_FILE##*/}=$RECONCILER_VALUE$RECONCILER_PIECE"
     done
-    exec "$@"
 }

@@ -86,9 +86,8 @@ find_power() { # sets power to what goes before a command that shuts down, and w
 } >/dev/null 2>&1
 
 holds_work() { # whether job $job, judged as $line, runs within its limit. A minute more is for its ending.
-    limit=''
     case $line in "$job starting "*) return 0 ;; "$job running "*) ;; *) return 1 ;; esac
-    { read -r limit <"$dir/spec/limit"; } 2>/dev/null
+    read_terms
     [ -n "$limit" ] || return 0
     [ "$now" -lt $((started_at + limit + 6000)) ]
 }
