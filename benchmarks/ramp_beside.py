@@ -41,7 +41,7 @@ worker:
   instance_type: t3.micro
   key_name: tests
   security_group: {group}
-  key_path: /nowhere/key.pem
+  key_path: {key_path}
   remote_ramp_kit_folder: /home/ubuntu/kit
   memory_profiling: false
 dispatcher:
@@ -65,6 +65,12 @@ class Ramp:
 
 def prepared(ec2: Ec2, folder: Path, submissions: int, *, between: int) -> Ramp:
     """A site with so many new submissions, and an account that RAMP can buy in; it looks every `between` seconds."""
+    open_account(ec2, public=True)
+    return handed_in(folder, submissions, between=between)
+
+
+def handed_in(folder: Path, submissions: int, *, between: int) -> Ramp:
+    """The site alone. All of it lies in the folder, where `key.pem` is to be."""
     folder.mkdir(parents=True)
     site = build(f"sqlite:///{folder}/ramp.db", folder / "site")
     for number in range(submissions):
@@ -74,25 +80,24 @@ def prepared(ec2: Ec2, folder: Path, submissions: int, *, between: int) -> Ramp:
     config.write_text(CONFIG.format(database=folder / "ramp.db"), encoding="utf-8")
     text = EVENT_CONFIG.format(
         event=EVENT, folder=site.folder, key=KEYS["AWS_ACCESS_KEY_ID"], secret=KEYS["AWS_SECRET_ACCESS_KEY"],
-        region=REGION, group=GROUP, workers=submissions, between=between,
+        region=REGION, group=GROUP, key_path=folder / "key.pem", workers=submissions, between=between,
     )  # fmt: skip
     event.write_text(text, encoding="utf-8")
-    _open_account(ec2)
     return ramp
 
 
-def environment(ec2: Ec2) -> dict[str, str]:
-    """What a process needs to take the EC2 of tests for Amazon's."""
-    return os.environ | KEYS | {"AWS_ENDPOINT_URL": ec2.url, "AWS_DEFAULT_REGION": REGION, "PYTHONPATH": ENGINE}
-
-
-def _open_account(ec2: Ec2) -> None:
+def open_account(ec2: Ec2, *, public: bool) -> None:
+    """What an organiser has in theirs. RAMP reaches machines by public addresses alone, and here those lead nowhere."""
     client = ec2.client()
     try:
         ec2.image()
         client.create_key_pair(KeyName="tests")
         client.create_security_group(GroupName=GROUP, Description="RAMP's")
-        # RAMP reaches machines by their public addresses alone.
-        client.modify_subnet_attribute(SubnetId=ec2.subnet(), MapPublicIpOnLaunch={"Value": True})
+        client.modify_subnet_attribute(SubnetId=ec2.subnet(), MapPublicIpOnLaunch={"Value": public})
     finally:
         client.close()
+
+
+def environment(ec2: Ec2) -> dict[str, str]:
+    """What a process needs to take the EC2 of tests for Amazon's."""
+    return os.environ | KEYS | {"AWS_ENDPOINT_URL": ec2.url, "AWS_DEFAULT_REGION": REGION, "PYTHONPATH": ENGINE}

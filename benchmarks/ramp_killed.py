@@ -1,96 +1,60 @@
-"""Killed with SIGKILL while all submissions train, and started again: RAMP's dispatcher, then ours, on the same EC2.
+"""Killed with SIGKILL while all submissions train, and started again: RAMP's dispatcher, then ours, on the same event.
 
-What is counted is what costs its users: machines that still run when everything is over, and trainings that were
-started more than once. RAMP's ssh and rsync are played by two commands in its PATH, since its machines have public
-addresses; ours logs in to a real OpenSSH server on each machine. Both trainings are a sleep that notes its start.
+Both find the same folder, byte by byte: RAMP's database, five submissions in it, and the organiser's two files. Both
+are started by `ramp-launch dispatcher` on those files, each against an EC2 of tests that holds the same. What is
+counted is what costs their users: machines that still run when everything is over, trainings that were started more
+than once, submissions that RAMP's database does not show as scored.
+
+What differs is how machines are reached (`ramp_machines`). Ours have no public address, are logged in to, and train by
+a real `ramp-test`: each submission notes its start, sleeps, and is trained. RAMP's have one, which leads nowhere, and
+are played: a start is the command that it gives, and the results are those of one real training, handed out once the
+same time has passed.
 """
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 
 from attrs import frozen
 
 from benchmarks.deployment import wait_until
 from benchmarks.figures import Figure
-from benchmarks.ramp_beside import ENGINE, HOW, environment, prepared
-from tests.ec2.control import KEYS, REGION, Ec2, running
-from tests.ec2.fleet import Fleet
-from tests.machines.sshd import why_not
-from tests.rampdb.site import train
+from benchmarks.ramp_beside import ENGINE, HOW, Ramp, environment, handed_in, open_account
+from benchmarks.ramp_machines import KitFleet, stand_ins, why_not
+from tests.ec2.control import ROOT, Ec2, running
+from tests.machines.sshd import everybodys_key
+from tests.rampdb.site import SANDBOX, train
 
 SUBMISSIONS = 5
 SECONDS = 40  # of each training: long enough for RAMP to start all of them, one after the other
 PATIENCE = 400.0  # seconds for everything to end
 
-# Both commands' last arguments are what RAMP says: a command for the machine, or a source and a target.
-SSH = """\
-#!/bin/sh
-for said; do :; done
-case $said in
-*"screen -dm -S "*)
-    name=${said#*"screen -dm -S "} name=${name%% *}
-    echo "start $name" >>"$LEDGER/ledger"
-    date +%s >"$LEDGER/$name.since" ;;
-*"screen -ls"*)
-    name=${said##*grep } name=${name%%|*}
-    [ "$(($(date +%s) - $(cat "$LEDGER"/$name.since)))" -lt "$SECONDS_EACH" ] && echo 1 || echo 0 ;;
-*instance-action*) printf none ;;
-*grep\\ fold_*) ls "$RESULTS/training_output" | grep -c fold_ ;;
-*y_pred_train*) find "$RESULTS" -name y_pred_train.npz | wc -l ;;
-*y_pred_test*) find "$RESULTS" -name y_pred_test.npz | wc -l ;;
-esac
-"""
-RSYNC = """\
-#!/bin/sh
-for target; do :; done
-case $* in
-*training_output/*) mkdir -p "$target" && cp -r "$RESULTS/training_output/." "$target" ;;
-*/log\\ *) cp "$RESULTS/log" "$target" ;;
-esac
+# Before each submission's own code, which every fold imports anew. RAMP lets it open no file, so it leaves a folder.
+NOTE = """\
+import os
+import time
+import uuid
+from pathlib import Path
+
+if "NOTED" not in os.environ:
+    os.environ["NOTED"] = "yes"
+    Path({ledger!r}, f"{name}-{{uuid.uuid4().hex}}.start").mkdir()
+    time.sleep({seconds})
 """
 
-CONFIG = """\
-controller: killed
-pools: pools/
-results: results/
-interval: 1s
-queue: {folder: submissions/, pool: cpu}
-"""
-POOL = Template("""\
-pool: cpu
-cloud:
-  ec2:
-    region: $region
-    endpoint_url: $url
-    access_key_id: $${AWS_ACCESS_KEY_ID}
-    secret_access_key: $${AWS_SECRET_ACCESS_KEY}
-    image: $image
-    subnets: [$subnet]
-    key_path: $key
-    user: ubuntu
-    address: private
-size: {t3.micro: 0..$count}
-market: on-demand
-workload: {script: {command: sh run.sh}}
-env: {LEDGER: $ledger}
-""")
-JOB = 'echo "start $RECONCILER_SUBMISSION" >>"$LEDGER/ledger"\nsleep {seconds}\n'
 
-
-@frozen
+@frozen(kw_only=True)
 class Aftermath:
     """What is there when everything is over."""
 
     leaked: int  # machines that still run
     starts: int  # of trainings
+    scored: int  # submissions, in RAMP's database
 
     @property
     def double(self) -> int:
@@ -98,82 +62,98 @@ class Aftermath:
         return self.starts - SUBMISSIONS
 
 
-def killed(start: Callable[[], subprocess.Popen[bytes]], ec2: Ec2, ledger: Path) -> Aftermath:
-    """Start, kill when all train, start again, and wait for the end."""
+@frozen
+class Event:
+    """What an organiser has, as both sides find it: its site and files, and a ledger that machines write to."""
 
-    def starts() -> int:
-        return (ledger / "ledger").read_text().count("start ") if (ledger / "ledger").exists() else 0
+    folder: Path
+    ramp: Ramp
 
-    process = start()
-    try:
-        wait_until(lambda: starts() >= SUBMISSIONS, "all train", patience=PATIENCE)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process = start()
-        process.wait(PATIENCE)
-    finally:
-        process.kill()
-        process.wait()
-    live = [each for each in ec2.instances() if each["state"] not in ("shutting-down", "terminated")]
-    return Aftermath(len(live), starts())
+    @property
+    def ledger(self) -> Path:
+        """Where starts are noted."""
+        return self.folder / "ledger"
+
+    def starts(self) -> int:
+        """How many there were."""
+        return len(list(self.ledger.glob("*.start")))
+
+    def scored(self) -> int:
+        """By RAMP's own database."""
+        rows = self.ramp.site.rows("submissions")
+        return sum(row["state"] == "scored" for row in rows if row["name"] != SANDBOX)
+
+    def killed(self, command: Sequence[str], environ: Mapping[str, str], ec2: Ec2) -> Aftermath:
+        """Start, kill when all train, start again, and wait for the end."""
+        config, event = self.ramp.files
+        words = [*command, "dispatcher", "--config", config, "--event-config", event]
+        process = self._started(words, environ)
+        try:
+            wait_until(lambda: self.starts() >= SUBMISSIONS, "all train", patience=PATIENCE)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process = self._started(words, environ)
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        live = [each for each in ec2.instances() if each["state"] not in ("shutting-down", "terminated")]
+        return Aftermath(leaked=len(live), starts=self.starts(), scored=self.scored())
+
+    def _started(self, words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                words, cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
 
-def ramp(folder: Path) -> Aftermath:
-    """RAMP's own dispatcher, as an organiser starts it."""
-    commands = folder / "bin"
-    commands.mkdir()
-    for name, text in (("ssh", SSH), ("rsync", RSYNC)):
-        (commands / name).write_text(text, encoding="utf-8")
-        (commands / name).chmod(0o755)
-    results = train(folder, "good")
+def made(folder: Path) -> Event:
+    """A new event with its submissions."""
+    event = Event(folder, handed_in(folder, SUBMISSIONS, between=1))
+    event.ledger.mkdir()
+    event.ledger.chmod(0o777)  # the machines' user writes to it
+    (folder / "key.pem").write_bytes(everybodys_key().export_private_key())
+    (folder / "key.pem").chmod(0o600)
+    for place in event.ramp.site.submissions.glob("submission_*"):
+        code = place / "estimator.py"
+        note = NOTE.format(ledger=str(event.ledger), name=place.name, seconds=SECONDS)
+        code.write_text(note + code.read_text(encoding="utf-8"), encoding="utf-8")
+    return event
+
+
+def by_ramp(event: Event, room: Path) -> Aftermath:
+    """RAMP's own `ramp-launch`, which is not in PATH beside ours."""
+    room.mkdir()
+    played = {
+        "PATH": f"{stand_ins(room / 'bin')}:{os.environ['PATH']}", "LEDGER": str(event.ledger),
+        "RESULTS": str(train(room, "good")), "SECONDS_EACH": str(SECONDS),
+    }  # fmt: skip
     with running() as ec2:
-        config, event = prepared(ec2, folder / "ramp", SUBMISSIONS, between=1).files
-        environ = environment(ec2) | {
-            "PATH": f"{commands}:{os.environ['PATH']}", "LEDGER": str(folder), "RESULTS": str(results),
-            "SECONDS_EACH": str(SECONDS),
-        }  # fmt: skip
-        words = ["-m", "ramp_engine.cli", "dispatcher", "--config", config, "--event-config", event]
-        return killed(lambda: _started(words, folder, environ), ec2, folder)
+        open_account(ec2, public=True)
+        return event.killed([sys.executable, "-m", "ramp_engine.cli"], environment(ec2) | played, ec2)
 
 
-def ours(folder: Path) -> Aftermath:
-    """Our own, on machines with a real sshd."""
-    folder.chmod(0o777)  # the machines' user writes the ledger
-    with running() as ec2, Fleet(ec2, folder / "machines") as fleet:
-        _deployment(folder, ec2, fleet.key_path)
-        words = ["-m", "reconciler", "--until-settled", "--config", "config.yml"]
-        environ = os.environ | KEYS
-        found = killed(lambda: _started(words, folder, environ), ec2, folder)
-        told = subprocess.run(
-            [sys.executable, "-m", "reconciler", "status", "--config", "config.yml", "--json"],
-            cwd=folder, capture_output=True, check=True, env=environ,
-        )  # fmt: skip
-        states = [row["state"] for row in json.loads(told.stdout)["submissions"]]
-        assert states == ["succeeded"] * SUBMISSIONS, (states, (folder / "log").read_text()[-3000:])
-        return found
+def by_us(event: Event, room: Path) -> Aftermath:
+    """Ours. Raises RuntimeError unless every submission ended as it should."""
+    with running() as ec2, KitFleet(ec2, room) as fleet:
+        open_account(ec2, public=False)
+        environ = environment(ec2) | {"PYTHONPATH": str(ROOT)}
+        found = event.killed([str(Path(sys.executable).with_name("ramp-launch"))], environ, ec2)
+    if fleet.problems or found.scored < SUBMISSIONS:
+        said = (event.folder / "log").read_text(encoding="utf-8")[-3000:]
+        raise RuntimeError(f"{found.scored} of {SUBMISSIONS} are scored: {fleet.problems}\n{said}")
+    return found
 
 
-def _deployment(folder: Path, ec2: Ec2, key: Path) -> None:
-    (folder / "pools").mkdir()
-    (folder / "config.yml").write_text(CONFIG, encoding="utf-8")
-    pool = POOL.substitute(
-        region=REGION, url=ec2.url, image=ec2.image(), subnet=ec2.subnet(), key=key, count=SUBMISSIONS, ledger=folder
-    )
-    (folder / "pools" / "cpu.yml").write_text(pool, encoding="utf-8")
-    before = time.time() - 60  # the queue takes what nobody has touched for a while
-    for number in range(SUBMISSIONS):
-        work = folder / "submissions" / f"work_{number}"
-        work.mkdir(parents=True)
-        (work / "run.sh").write_text(JOB.format(seconds=SECONDS), encoding="utf-8")
-        for path in (work / "run.sh", work):
-            os.utime(path, (before, before))
-
-
-def _started(words: Sequence[str], folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, *words], cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+def side_by_side(folder: Path) -> tuple[Aftermath | None, Aftermath]:
+    """RAMP and us, one after the other: each finds the event as it was made, in the same place."""
+    folder.chmod(0o755)  # the machines' user passes through
+    event = made(folder / "event")
+    shutil.copytree(event.folder, folder / "untouched")
+    theirs = by_ramp(event, folder / "theirs") if ENGINE else None
+    shutil.rmtree(event.folder)
+    (folder / "untouched").rename(event.folder)
+    return theirs, by_us(event, folder / "ours")
 
 
 def run() -> tuple[Figure, ...]:
@@ -181,19 +161,21 @@ def run() -> tuple[Figure, ...]:
     if missing := why_not():
         print(f"ramp-killed: not measured here: {missing}", file=sys.stderr)
         return ()
-    theirs = ("not measured", "not measured")
-    if ENGINE:
-        with tempfile.TemporaryDirectory(prefix="ramp-killed-") as folder:
-            found = ramp(Path(folder))
-            theirs = (str(found.leaked), str(found.double))
-    else:
-        print(f"ramp-killed, RAMP's side: {HOW}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="ramp-killed-") as folder:
-        we = ours(Path(folder))
+        theirs, ours = side_by_side(Path(folder))
+    if theirs is None:
+        print(f"ramp-killed, RAMP's side: {HOW}", file=sys.stderr)
+
+    def figure(what: str, name: str, bound: int, *, at_least: bool = False) -> Figure:
+        beside = f"beside it: {getattr(theirs, name)}" if theirs else "not measured"
+        return Figure(
+            what=what, measured=getattr(ours, name), bound=bound, unit="", at_least=at_least,
+            quoted=f"RAMP 0.10.1, {beside}",
+        )  # fmt: skip
+
     what = f"killed by SIGKILL with {SUBMISSIONS} training, started again"
     return (
-        Figure(what=f"{what}: machines left running", measured=we.leaked, bound=0, unit="",
-               quoted=f"RAMP 0.10.1, beside it: {theirs[0]}"),
-        Figure(what="the same: trainings started twice", measured=we.double, bound=0, unit="",
-               quoted=f"RAMP 0.10.1, beside it: {theirs[1]}"),
-    )  # fmt: skip
+        figure(f"{what}: machines left running", "leaked", 0),
+        figure("the same: trainings started twice", "double", 0),
+        figure("the same: submissions that RAMP's database shows as scored", "scored", SUBMISSIONS, at_least=True),
+    )

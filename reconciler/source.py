@@ -17,8 +17,19 @@ from reconciler.decide.case import Desired, PoolWish
 from reconciler.model.change import Step, Update
 from reconciler.model.rows import Delivery, Submission
 from reconciler.model.snapshot import Recorded
-from reconciler.queues.base import Entry, Queue
-from reconciler.queues.intake import WITHDRAWN, Absent, End, Present, Renew, Supersede, Withdraw, intake
+from reconciler.queues.base import Entry, Queue, Reading
+from reconciler.queues.intake import (
+    WITHDRAWN,
+    Absent,
+    End,
+    Intention,
+    Present,
+    Renew,
+    Supersede,
+    Take,
+    Withdraw,
+    intake,
+)
 from reconciler.spec.canonical import pool_to_json, spec_hash
 from reconciler.spec.loader import SUFFIXES, Pools, load_pools
 from reconciler.spec.values import Config, Pool
@@ -155,37 +166,53 @@ class FileSource:
     async def _of_one(self, feed: Feed, recorded: Recorded, steps: list[Step], taken: set[str]) -> bool:
         """Adds the steps of one queue; answers whether something in it is still being written."""
         reading = await feed.queue.read()
+        latest = await self.db(self.known.latest_by_key, reading.queue)
+        wanted = await self._wanted(reading, latest)
+        if any(_is_anew(one, latest) for one in wanted):
+            # What was read may be older than what is known: what it asks for may have been done, and told, meanwhile.
+            reading = await feed.queue.read()
+            told = {one.submission.id for one in wanted if isinstance(one, Renew)}
+            wanted = [one for one in intake(reading, latest) if not isinstance(one, Renew) or one.submission.id in told]
         if not reading.good:
             log.warning("queue %s: %s", reading.queue, reading.error)
             return False
-        latest = await self.db(self.known.latest_by_key, reading.queue)
-        for one in intake(reading, latest):
-            if isinstance(one, Renew) and await self._is_untold(one.submission, reading.queue):
-                continue
-            if isinstance(one, Withdraw):
-                out = step_out(one.submission, "withdraw", WITHDRAWN, "its folder is gone")
-                steps.append(Step((out,), f"{one.submission.label}: its folder is gone"))
-            elif isinstance(one, Absent | Present):
-                count = one.submission.absences + 1 if isinstance(one, Absent) else 0
-                steps.append(_seen(one.submission, count))
-            elif isinstance(one, End):
-                end = Update(table="submissions", id=one.submission.id, version=one.submission.version,
-                             sets={"cancel_wanted": True})  # fmt: skip
-                steps.append(Step((end,), f"{one.submission.label}: gone from its queue"))
-            else:
-                label = await self.db(self.known.next_label, one.entry.name, taken)
-                taken.add(label)
-                before = latest.get(one.entry.key)
+        for one in wanted:
+            if isinstance(one, Take | Supersede | Renew):
                 now = recorded.now + len(steps) * TICK
-                born = self._birth(
-                    one.entry, arrival_id(reading.queue, one.entry, before), label, reading.queue, now,
-                    pool=feed.pool, retry_of=one.submission.id if isinstance(one, Renew) else "",
-                )  # fmt: skip
-                if isinstance(one, Supersede):
-                    out = step_out(one.submission, "supersede", "superseded", "its folder changed")
-                    born = Step((out, *born.writes), f"{one.submission.label}: its folder changed; {born.why}")
-                steps.append(born)
+                steps.append(await self._taken(one, feed, reading.queue, latest.get(one.entry.key), now, taken))
+            else:
+                steps.append(_step(one))
         return bool(reading.unsettled)
+
+    async def _wanted(self, reading: Reading, latest: Mapping[str, Submission]) -> Sequence[Intention]:
+        """What a reading means, but for one that has ended untold: what its queue asks for may be what it had."""
+        return [
+            one
+            for one in intake(reading, latest)
+            if not (isinstance(one, Renew) and await self._is_untold(one.submission, reading.queue))
+        ]
+
+    async def _taken(
+        self,
+        one: Take | Supersede | Renew,
+        feed: Feed,
+        queue: str,
+        before: Submission | None,
+        now: float,
+        taken: set[str],
+    ) -> Step:
+        """A new submission, in the place of the latest of its key where there is one."""
+        label = await self.db(self.known.next_label, one.entry.name, taken)
+        taken.add(label)
+        now = max(now, before.created + TICK) if before else now  # whatever our clock says, it is the latest
+        born = self._birth(
+            one.entry, arrival_id(queue, one.entry.key, before), label, queue, now,
+            pool=feed.pool, retry_of=one.submission.id if isinstance(one, Renew) else "",
+        )  # fmt: skip
+        if not isinstance(one, Supersede):
+            return born
+        out = step_out(one.submission, "supersede", "superseded", "its folder changed")
+        return Step((out, *born.writes), f"{one.submission.label}: its folder changed; {born.why}")
 
     async def _is_untold(self, row: Submission, sink: str) -> bool:
         """Whether the queue has not heard yet how it ended: what it asks for may be what it had."""
@@ -211,12 +238,32 @@ class FileSource:
         return birth(config, arrival, now)
 
 
-def arrival_id(queue: str, entry: Entry, before: Submission | None) -> str:
-    """The id of a queue's submission: the same for every process that reads the same, so that one of them wins."""
-    told = (queue, entry.key, entry.content, entry.problem, before.id if before else "")
+def arrival_id(queue: str, key: str, before: Submission | None) -> str:
+    """The id of a queue's submission: every process that takes the place of the same one gives the same.
+
+    So one of them wins, also where they read different contents; the others find theirs changed in a later pass.
+    """
+    told = (queue, key, before.id if before else "")
     return sha256("\0".join(told).encode()).hexdigest()[:ID_LENGTH]
 
 
-def _seen(row: Submission, absences: int) -> Step:
-    update = Update(table="submissions", id=row.id, version=row.version, sets={"absences": absences})
-    return Step((update,), f"{row.label}: {'missing from its queue' if absences else 'in its queue again'}")
+def _is_anew(one: Intention, latest: Mapping[str, Submission]) -> bool:
+    """Whether a queue that may ask for the same again wants something in the place of what is known."""
+    return isinstance(one, Take | Supersede | Renew) and one.entry.renewed and one.entry.key in latest
+
+
+def _step(one: Withdraw | Absent | Present | End) -> Step:
+    """What becomes of one that is known, and that its queue holds, or does not hold any more."""
+    row = one.submission
+    if isinstance(one, Withdraw):
+        return Step((step_out(row, "withdraw", WITHDRAWN, "its folder is gone"),), f"{row.label}: its folder is gone")
+    if isinstance(one, End):
+        return Step((_note(row, cancel_wanted=True),), f"{row.label}: gone from its queue")
+    absences, word = (
+        (row.absences + 1, "missing from its queue") if isinstance(one, Absent) else (0, "in its queue again")
+    )
+    return Step((_note(row, absences=absences),), f"{row.label}: {word}")
+
+
+def _note(row: Submission, **sets: object) -> Update:
+    return Update(table="submissions", id=row.id, version=row.version, sets=sets)

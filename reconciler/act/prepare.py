@@ -9,6 +9,11 @@ from reconciler.model.offer import Fault
 from reconciler.model.rows import Instance
 from reconciler.model.snapshot import Done, Failed
 
+# A setup is never forgotten as other jobs are: a machine that boots again is ready by the agent's word on it. So its
+# environment, which may hold secrets, goes once it has been read: the agent reads it once, and starts in the home.
+# `command -p`: the pool may have set PATH.
+_SHED = 'command -p rm -rf ".reconciler/jobs/$RECONCILER_ATTEMPT/spec/env"'
+
 
 async def prepare(rows: Sequence[Instance], world: World) -> Sequence[Done | Failed]:
     """Bring everything and start the setup, once for a machine and spec: its end is seen in a report."""
@@ -22,7 +27,7 @@ async def prepare(rows: Sequence[Instance], world: World) -> Sequence[Done | Fai
         await host.put(pool.files)
     setup = Job(
         id=setup_job(row),
-        command="\n".join(("set -e", *pool.setup)),
+        command="\n".join((_SHED, "set -e", *pool.setup)),
         env=world.filled(pool.env),
         limit=pool.deadlines.setup,
         runs_in=Folder.HOME,

@@ -4,16 +4,22 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-from reconciler.cli.deployment import IN_MEMORY, is_missing
+from reconciler.cli.deployment import is_missing
+from reconciler.model.rows import Identity
 from reconciler.spec.errors import SpecError
 from reconciler.spec.loader import load_config, load_pools, queue_problems
 from reconciler.spec.values import Config
-from reconciler.store.errors import StoreError
-from reconciler.wiring import open_store
+from reconciler.store.engine import open_database
+from reconciler.store.errors import StoreError, name_of
+from reconciler.store.opening import look
+from reconciler.store.queries import Queries
+from reconciler.store.store import PATIENCE
+from reconciler.store.tables import HEAD
 
 OK, PROBLEM, UNKNOWN = "ok", "problem", "could not check"
 LEAST_FREE = 1024**3  # bytes of disk below which a run will soon stop
@@ -81,23 +87,51 @@ def _pools(config: Config) -> Iterator[Found]:
 def _database(config: Config) -> Iterator[Found]:
     if is_missing(config):
         folder = Path(config.database.removeprefix("sqlite:///")).parent
-        yield evolve(_writable("database", folder), text=f"{config.database}: is made by the first run")
-        config = evolve(config, database=IN_MEMORY)
-    try:
-        store = open_store(config)
-    except StoreError as error:
-        yield Found("database", PROBLEM, str(error), usage=error.usage)
+        yield evolve(writable("database", folder), text=f"{config.database}: is made by the first run")
         return
     try:
-        if config.database != IN_MEMORY:
-            yield Found("database", OK, f"belongs to {store.identity.controller}, {store.identity.database_id}")
+        with looked_at(config) as seen:
+            yield Found("database", OK, _told(seen))
+    except StoreError as error:
+        yield Found("database", PROBLEM, str(error), usage=error.usage)
+
+
+@frozen
+class Seen:
+    """A database as it is: none of its tables is made, and an old one is not brought up to date."""
+
+    name: str
+    version: str  # of its schema; empty where it has none of our tables yet
+    identity: Identity | None
+    rows: Queries
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its rows are those that this version reads."""
+        return self.version == HEAD and self.identity is not None
+
+
+@contextmanager
+def looked_at(config: Config) -> Iterator[Seen]:
+    """A database that is there. Raises StoreError."""
+    database = open_database(config.database, patience=PATIENCE)
+    try:
+        version, identity = look(database, config.controller)
+        yield Seen(name_of(database.url), version, identity, Queries(database))
     finally:
-        store.close()
+        database.close()
+
+
+def _told(seen: Seen) -> str:
+    if seen.identity is None:
+        return f"{seen.name}: is empty, and set up by the first run"
+    old = "" if seen.version == HEAD else f", schema {seen.version}: is brought up to date by the first run"
+    return f"belongs to {seen.identity.controller}, {seen.identity.database_id}{old}"
 
 
 def _folders(config: Config) -> Iterator[Found]:
-    yield _writable("results", config.results)
-    yield _writable("state", config.state)
+    yield writable("results", config.results)
+    yield writable("state", config.state)
     if config.queue.folder is None:
         return
     if os.access(config.queue.folder, os.R_OK | os.X_OK):
@@ -106,20 +140,38 @@ def _folders(config: Config) -> Iterator[Found]:
         yield Found("queue", PROBLEM, f"{config.queue.folder} cannot be read: make the folder", usage=True)
 
 
-def _writable(check: str, folder: Path) -> Found:
-    """A folder that is there and writable, or whose nearest parent is."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+def writable(check: str, folder: Path) -> Found:
+    """A folder that is there and writable, or whose nearest parent is. Raises OSError where the look is denied."""
+    there = _nearest(folder)
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Found(check, OK, str(folder) + ("" if there == folder else ": is made by the first run"))
     return Found(check, PROBLEM, f"{there} cannot be written: change its owner or mode, or name another folder")
 
 
+def _nearest(path: Path) -> Path:
+    """The path, else the nearest of its parents that is there. Raises OSError."""
+    for each in path.absolute(), *path.absolute().parents:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            each.stat()
+            return each
+    return Path(path.anchor)
+
+
+def _ramp(config: Config) -> Iterator[Found]:
+    if config.ramp:
+        from reconciler.cli.ramp_checks import of_event
+        from reconciler.rampdb.access import names_of
+
+        for name, event in zip(names_of(config.ramp), config.ramp, strict=True):
+            yield from of_event(name, event)
+
+
 def _disk(config: Config) -> Iterator[Found]:
     for check, folder in (("disk for results", config.results), ("disk for machines", config.state)):
-        there = next(each for each in (folder, *folder.parents) if each.exists())
+        there = _nearest(folder)
         free = shutil.disk_usage(there).free
         text = f"{free / 1024**3:.1f} GiB free at {there}"
         yield Found(check, OK, text) if free >= LEAST_FREE else Found(check, PROBLEM, f"{text}: make room")
 
 
-CHECKS: tuple[Callable[[Config], Iterator[Found]], ...] = (_pools, _database, _folders, _disk)
+CHECKS: tuple[Callable[[Config], Iterator[Found]], ...] = (_pools, _database, _ramp, _folders, _disk)

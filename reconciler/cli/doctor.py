@@ -82,21 +82,18 @@ async def examined(path: Path, examiners: "Examiners", tell: Callable[["Found"],
 
 def _known(config: "Config") -> "tuple[Identity, list[Instance]]":
     """Whose database it is, and the machines that live; nothing where it is not there or of no use."""
+    from reconciler.cli.checks import looked_at
     from reconciler.cli.deployment import is_missing
     from reconciler.model.rows import Identity
     from reconciler.store.errors import StoreError
-    from reconciler.wiring import open_store
 
     if not is_missing(config):
         try:
-            store = open_store(config)
+            with looked_at(config) as seen:
+                if seen.identity is not None and seen.is_current:
+                    return seen.identity, seen.rows.instances()
         except StoreError:  # told by its own check
             pass
-        else:
-            try:
-                return store.identity, store.instances()
-            finally:
-                store.close()
     return Identity(config.controller, "", 0.0), []
 
 

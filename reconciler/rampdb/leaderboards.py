@@ -21,6 +21,13 @@ _PACKAGES = ("ramp_database", "ramp_utils")
 log = logging.getLogger(__name__)
 
 
+def what_is_missing() -> str:
+    """What has to be installed here before there are leaderboards; empty where nothing has."""
+    if all(importlib.util.find_spec(name) for name in _PACKAGES):
+        return ""
+    return "they need RAMP's own tool: pip install 'ec2-reconciler[ramp]', and the kit's requirements"
+
+
 @define
 class Leaderboards:
     """Those of one event. Made one at a time; what cannot be made is said once, and made with the next news."""
@@ -44,8 +51,8 @@ class Leaderboards:
 
     async def _run(self, *, new_only: bool) -> str:
         """What went wrong; empty when nothing did."""
-        if self.python == sys.executable and not all(importlib.util.find_spec(name) for name in _PACKAGES):
-            return "they need RAMP's own tool: pip install 'ec2-reconciler[ramp]', and the kit's requirements"
+        if self.python == sys.executable and (missing := what_is_missing()):
+            return missing
         asked = json.dumps({"url": self.url, "event": self.event, "new_only": new_only}).encode()
         try:
             process = await asyncio.create_subprocess_exec(

@@ -26,11 +26,18 @@ from reconciler.rampdb.states import STATES
 METADATA = MetaData()
 _STATE = Enum(*STATES, name="submission_states", metadata=METADATA)  # PostgreSQL knows the type by this name
 
+PROBLEMS = Table(
+    "problems",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("path_ramp_kit", String),
+)
 EVENTS = Table(
     "events",
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("name", String),
+    Column("problem_id", ForeignKey(PROBLEMS.c.id)),
     Column("ramp_sandbox_name", String),  # submissions of this name are the starting kit: never trained
     Column("path_ramp_submissions", String),
 )

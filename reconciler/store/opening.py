@@ -39,6 +39,21 @@ def identify(database: Database, controller: str, new_id: Callable[[], str], now
                 found = Identity(controller, new_id(), now)
                 row = {"controller": found.controller, "database_id": found.database_id, "created": found.created}
                 connection.execute(insert(IDENTITY).values(row))
+    _check_owner(database, found, controller)
+    return found
+
+
+def look(database: Database, controller: str) -> tuple[str, Identity | None]:
+    """The version of the schema, empty where there is none yet, and whose it is. Writes nothing. Raises StoreError."""
+    with database.reading() as connection:
+        version = _version(connection, database)
+        found = _identity(connection) if version else None
+    if found is not None:
+        _check_owner(database, found, controller)
+    return version, found
+
+
+def _check_owner(database: Database, found: Identity, controller: str) -> None:
     if found.controller != controller:
         raise StoreError.of(
             database.url,
@@ -46,7 +61,6 @@ def identify(database: Database, controller: str, new_id: Callable[[], str], now
             "name another database, or that controller",
             usage=True,
         )
-    return found
 
 
 def _identity(connection: Connection) -> Identity | None:
