@@ -17,6 +17,7 @@ from attrs import frozen
 
 from reconciler.clouds.base import CloudError, Owner
 from reconciler.clouds.local_folders import (
+    CLOUD_ID,
     BrokenError,
     Folders,
     FullError,
@@ -73,17 +74,22 @@ class LocalCloud:
             scan = await self._do(self._folders.scan)
         except CloudError as error:
             return Listing(place=self.place, complete=False, error=error.message)
+        # What these folders say holds at once.
         ours = [record for record in scan.live + scan.ended if record.tags.get(CONTROLLER) == owner.controller]
         return Listing(
             place=self.place,
             machines=tuple(self._machine(record) for record in ours),
             complete=not scan.broken,
             error="; ".join(scan.broken[:3]),
+            grace=0.0,
         )
 
     async def lookup(self, cloud_ids: Sequence[str]) -> Mapping[str, Machine | None]:
-        """Machines by id, also those that ended long ago while their tombstones are kept."""
-        found = await self._do(lambda: {cloud_id: self._folders.find(cloud_id) for cloud_id in cloud_ids})
+        """Machines by id, also those that ended long ago while their tombstones are kept.
+
+        Of one whose folder somebody removed, the processes that still stand in it are ended: nobody else would.
+        """
+        found = await self._do(lambda: {cloud_id: self._find(cloud_id) for cloud_id in cloud_ids})
         return {cloud_id: self._machine(record) if record else None for cloud_id, record in found.items()}
 
     async def launch(self, request: LaunchRequest) -> Sequence[Machine]:
@@ -123,6 +129,12 @@ class LocalCloud:
 
     async def close(self) -> None:
         """There is nothing to let go of."""
+
+    def _find(self, cloud_id: str) -> Record | None:
+        record = self._folders.find(cloud_id)
+        if record is None and CLOUD_ID.fullmatch(cloud_id):
+            end_processes({cloud_id: (self._folders.root / cloud_id,)})
+        return record
 
     def _machine(self, record: Record) -> Machine:
         return record.machine(self._clock(), self._folders.home(record.cloud_id))

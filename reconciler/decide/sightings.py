@@ -8,7 +8,9 @@ from reconciler.decide.case import Case
 from reconciler.model.offer import Machine, MachineState, Place
 from reconciler.model.rows import Hold, Instance
 
-GRACE = 300.0  # seconds since birth in which "not found" only means "not yet": EC2 is eventually consistent
+# Seconds in which "not found" may only mean "not yet", where a place says no other: EC2 is eventually consistent.
+# https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+GRACE = 300.0
 MANY = 3  # rows that may vanish at once before a second answer is asked for …
 SHARE = 0.2  # … or this share of a place's rows, whichever is more
 
@@ -30,6 +32,7 @@ class Sightings:
     by_token: Mapping[tuple[str, int], Machine]
     by_id: Mapping[str, Machine]
     complete: frozenset[Place]
+    grace: Mapping[Place, float]  # seconds since a birth in which a place's "not found" says nothing
     case: Case = field(repr=False, eq=False)
 
     def machine(self, row: Instance) -> Machine | None:
@@ -42,7 +45,8 @@ class Sightings:
         """Whether the cloud said, asked for this very id and past the grace, that it does not know it."""
         lookups = self.case.observed.lookups
         asked = bool(row.cloud_id) and row.cloud_id in lookups and row.cloud_id not in self.by_id
-        return asked and lookups[row.cloud_id] is None and self.case.now - row.born > GRACE
+        grace = self.grace.get(place_of(row), GRACE)
+        return asked and lookups[row.cloud_id] is None and self.case.now - row.born > grace
 
     def is_absent(self, row: Instance) -> bool:
         """Whether a complete listing, past the grace, has no machine of an unbound row's token."""
@@ -61,6 +65,7 @@ def sight(case: Case) -> Sightings:
         {(machine.token, machine.index): machine for machine in machines if machine.token},
         {machine.cloud_id: machine for machine in machines},
         frozenset(listing.place for listing in case.observed.listings if listing.complete),
+        {listing.place: listing.grace for listing in case.observed.listings if listing.grace is not None},
         case,
     )
 

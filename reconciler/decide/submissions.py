@@ -95,12 +95,21 @@ def _machine_gone(view: View) -> Step | None:
     if instance is None or instance.state not in OFF:
         return None
     if row.state == "collecting" and not _nothing_is_home(view):
-        return None  # what was brought home before the machine went counts: its effect looks
+        return _look_at_once(view)  # what was brought home before the machine went counts: its effect looks
     if row.state == "cancelling":
         return close(view, "machine_gone", Outcome.CANCELLED, None, None)
     found = Outcome.NEVER_STARTED if row.state == "staging" else Outcome.LOST
     outcome = Outcome.EVICTED if instance.reason == "evicted" else found
     return close(view, "machine_gone", outcome, None, None, f"its machine {instance.id} is gone: {instance.reason}")
+
+
+def _look_at_once(view: View) -> Step | None:
+    """Its effect has nobody to wait for any more, however often the machine did not answer."""
+    row = view.row
+    if row.not_before <= view.case.now:
+        return None
+    update = Update(table="submissions", id=row.id, version=row.version, sets={"not_before": 0.0})
+    return Step((update,), f"{row.label}: its machine is gone: what is home of it counts")
 
 
 def _nothing_is_home(view: View) -> bool:

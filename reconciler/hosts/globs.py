@@ -10,6 +10,7 @@ from collections.abc import Iterable
 _CONTINUED = b"[\x80-\xbf]"
 _ONE = b"([^/\x80-\xff]|[\xc2-\xf4]" + _CONTINUED + b"+)"  # one UTF-8 character
 _ANY = b"[^/]*"
+_WILD = frozenset("*?[")
 _SPECIAL = frozenset("\\^$.|?*+()[]{}")
 
 
@@ -19,6 +20,27 @@ class GlobError(ValueError):
 
 def glob_to_ere(glob: str) -> bytes:
     """An expression that matches exactly the relative paths that `glob` means. Raises GlobError."""
+    return b"^" + b"".join(_components(_split(glob))) + b"$"
+
+
+def globs_to_lines(globs: Iterable[str]) -> bytes:
+    """The expressions of all globs, a line each, for grep -E -f.
+
+    The folders that a glob names are among them, with a slash at the end: where a link stands in the place of one, a
+    search finds nothing below it, and its name is listed so.
+    """
+    lines: dict[bytes, None] = {}
+    for glob in globs:
+        lines[glob_to_ere(glob)] = None
+        components = _split(glob)
+        for depth in range(1, len(components)):
+            if _WILD & set(components[depth - 1]):
+                break
+            lines[b"^" + b"".join(_components(components[:depth])) + b"/$"] = None
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _split(glob: str) -> list[str]:
     if any(ord(character) < 32 or ord(character) == 127 for character in glob):
         raise GlobError(f"the glob {glob!r} has a control character in it: no output may")
     components = [part for part in glob.split("/") if part != "."]
@@ -26,12 +48,7 @@ def glob_to_ere(glob: str) -> bytes:
         components[-1] = "**"
     if not glob or "" in components or ".." in components:
         raise GlobError(f"the glob {glob!r} must be relative to the work folder, without empty parts or '..'")
-    return b"^" + b"".join(_components(components)) + b"$"
-
-
-def globs_to_lines(globs: Iterable[str]) -> bytes:
-    """The expressions of all globs, a line each, for grep -E -f."""
-    return b"".join(glob_to_ere(glob) + b"\n" for glob in globs)
+    return components
 
 
 def _components(components: list[str]) -> Iterable[bytes]:

@@ -95,6 +95,7 @@ class Listing:
     machines: tuple[Machine, ...] = ()
     complete: bool = True
     error: str = ""  # why it is not complete
+    grace: float | None = None  # seconds since a birth in which "not found" may mean "not yet"; None: nobody knows
 
 
 class Fault(StrEnum):

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -170,7 +172,23 @@ def test_a_lost_machine_is_missing_from_a_complete_listing(root: Path, cloud: Lo
     listing = run(cloud.listing(OWNER))
     assert listing.complete
     assert [machine.cloud_id for machine in listing.machines] == [two.cloud_id]
+    assert listing.grace == 0
     assert run(cloud.lookup([one.cloud_id])) == {one.cloud_id: None}
+
+
+def test_what_still_runs_in_a_folder_that_was_removed_is_ended(root: Path, cloud: LocalCloud) -> None:
+    one, two = run(cloud.launch(local_request(count=2)))
+    names = (one.cloud_id, two.cloud_id)
+    runs = {name: subprocess.Popen(["sleep", "1000"], cwd=root / name / "home") for name in names}
+    try:
+        shutil.rmtree(root / one.cloud_id)
+        assert run(cloud.lookup([one.cloud_id])) == {one.cloud_id: None}
+        assert runs[one.cloud_id].wait() == -signal.SIGKILL
+        assert runs[two.cloud_id].poll() is None
+    finally:
+        for process in runs.values():
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("cloud_id", ["..", "../x", "/etc", "", ".", "local-\n", "local-" + "0" * 19 + "/"])

@@ -53,6 +53,12 @@ def test_not_found_when_asked_by_id_ends_a_row_past_the_grace_only():
     assert moves(decide(case(instances=[instance("a")], observed=observed))) == {"a": ("gone", "terminated")}
 
 
+def test_where_an_answer_holds_at_once_there_is_no_grace():
+    observed = {"listings": (Listing(place=PLACE, grace=0.0),), "lookups": {"m-a": None}}
+    young = instance("a", born=NOW - 1.0)
+    assert moves(decide(case(instances=[young], observed=observed))) == {"a": ("gone", "terminated")}
+
+
 def test_an_unbound_row_ends_as_absent_only_when_a_complete_listing_past_the_grace_says_so():
     row = instance("a", "terminating", cloud_id="", since=LONG_AGO)
     assert moves(decide(case(instances=[row], observed=listed()))) == {"a": ("absent", "failed")}

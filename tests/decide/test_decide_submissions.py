@@ -147,6 +147,15 @@ def test_a_machine_that_is_off_closes_what_was_on_it(on, state, outcome):
     assert evicted["outcome"] == "evicted"
 
 
+def test_once_a_machine_is_gone_nobody_waits_until_it_answers():
+    waiting = decided("collecting", on="terminated", not_before=NOW + 60.0)
+    (step,) = waiting.steps
+    assert step.writes == (
+        Update(table="submissions", id="w", version=step.writes[0].version, sets={"not_before": 0.0}),
+    )
+    assert move("collecting", on="ready", not_before=NOW + 60.0) is None
+
+
 def test_what_was_brought_home_before_the_machine_went_counts():
     assert move("collecting", on="terminated") is None, "its effect has to look first"
     assert move("collecting", on="terminated", result=Done(event="machine_gone")) == ("machine_gone", "queued")

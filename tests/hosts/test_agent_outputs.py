@@ -182,3 +182,12 @@ def test_an_upload_that_does_not_fit_is_refused(machine: LocalMachine, tmp_path:
     with pytest.raises(HostRefusedError, match="disk is full"):
         run(machine.host.start(Job(id="job", command="true", folder=source), boot_id=machine.boot()))
     assert machine.report().jobs == {}
+
+
+def test_a_link_in_the_place_of_a_folder_of_outputs_is_named(machine: LocalMachine, tmp_path: Path) -> None:
+    script = "ln -s /etc out; mkdir real; echo 1 > real/x; ln -s real other; ln -s real loose"
+    got = _collect(machine, tmp_path / "into", script, "out/**", "real/*", "other/deep/*.csv", "*/x")
+    assert got.outputs == ("real/x",)
+    assert set(got.refused) == {
+        "other: a link, where a folder was to be", "out: a link, where a folder was to be",
+    }  # fmt: skip

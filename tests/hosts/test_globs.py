@@ -78,6 +78,12 @@ def test_examples(glob: str, yes: list[str], no: list[str], tmp_path: pytest.Tem
     assert _grep(("grep",), globs_to_lines([glob]), yes + no, str(tmp_path)) == set(yes)
 
 
+def test_a_link_in_the_place_of_a_folder_is_found_by_its_name_with_a_slash(tmp_path: pytest.TempPathFactory) -> None:
+    lines = globs_to_lines(["out/a b/*.csv", "out/**", "x*/y/z", "**/log"])
+    found = _grep(("grep",), lines, ["out/", "out/a b/", "out/a b/c/", "x/", "x/y/", "any/", "out"], str(tmp_path))
+    assert found == {"out/", "out/a b/"}
+
+
 @pytest.mark.parametrize("glob", ["", "/etc/*", "../x", "a/../b", "a//b", "a\nb", "[é]", "[!é]", "/"])
 def test_globs_that_make_no_sense_are_refused(glob: str) -> None:
     with pytest.raises(GlobError, match="glob"):

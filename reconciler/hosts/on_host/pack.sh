@@ -37,11 +37,14 @@ pack_log() {
     (cd "$place" && tar -cf - "$job/log") || die 4 "cannot send the log"
 }
 
-find_outputs() { # into $box/.found: names relative to work/ that match, a line each; a line end in a name becomes \001
+# Into $box/.found: names relative to work/ that match, a line each; a line end in a name becomes \001. A link is there
+# also as the folder that it may stand for.
+find_outputs() {
     : >"$box/.found"
     [ -s "$dir/spec/outputs" ] && [ -d "$dir/work" ] || return 0
     chmod -R u+rX "$dir/work" 2>/dev/null
-    (cd "$dir/work" && find . ! -type d -exec printf '%s\000' {} +) | tr '\n\000' '\001\n' | sed 's|^\./||' |
+    (cd "$dir/work" && find . ! -type d -exec printf '%s\000' {} + -type l -exec printf '%s/\000' {} +) |
+        tr '\n\000' '\001\n' | sed 's|^\./||' |
         LC_ALL=C grep -E -f "$dir/spec/outputs" | LC_ALL=C sort >"$box/.found"
 }
 
@@ -50,6 +53,7 @@ sort_out() { # $box/.found into $box/.files and $box/.refused, by what they are
         path=$dir/work/$name
         case $name in
         *[[:cntrl:]]*) why='a control character in its name' ;;
+        */) name=${name%/} why='a link, where a folder was to be' ;;
         *)
             if [ -L "$path" ]; then why='a link'
             elif [ -f "$path" ] && [ -r "$path" ]; then printf '%s\n' "$name" >&3; continue
