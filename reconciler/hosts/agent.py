@@ -22,6 +22,7 @@ from reconciler.model.job import Collected, Guard, Job, JobReport, Report, Watch
 AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
 LONGEST_WAIT = 50  # seconds that one report may wait: the agent keeps to it too
 _ANSWER = 60.0  # seconds in which a host must have answered
+_FREEING = 600.0  # seconds in which the disk that jobs held must be free again
 _UPLOAD = 3600.0  # seconds in which an upload must have arrived
 _REFUSALS = frozenset({2, 3, 4, 5, 6, 8, 9})  # the agent's statuses that mean: it answered, and will not
 _TOGETHER = 1024**2  # bytes of jobs that are uploaded in one command: a large one would keep the others waiting
@@ -236,7 +237,7 @@ class AgentHost:
 
     async def _forget(self, jobs: Sequence[str], _: object) -> Sequence[None]:
         async with self._gently:
-            await self._run(_CALL_GENTLY, "forget", *jobs)
+            await self._run(_CALL_GENTLY, "forget", *jobs, timeout=_FREEING)
         return [None for _ in jobs]
 
     async def _run(

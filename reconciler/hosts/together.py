@@ -107,8 +107,10 @@ class Together(Generic[Item, Answer]):
         except self._refusal as error:
             if len(batch) == 1:
                 _fail(batch, error)
-            for each in batch if len(batch) > 1 else ():
-                await self._do([each])
+                return
+            for each in batch:
+                if not each.answer.done():
+                    await self._do([each])
         except Exception as error:
             _fail(batch, error)
         else:
