@@ -1,4 +1,7 @@
-"""Databases for tests: every test that asks for `store` or `database_url` runs on SQLite and on a real PostgreSQL."""
+"""What every test may ask for, above all databases, and the order in which tests run.
+
+Every test that asks for `store` or `database_url` runs on SQLite and on a real PostgreSQL.
+"""
 
 import os
 import tempfile
@@ -11,8 +14,40 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from reconciler.store.store import Store
+from tests.ec2.fixtures import ec2, ec2_server
+from tests.rampdb.fixtures import postgres_model, results, sqlite_model
+
+__all__ = ["ec2", "ec2_server", "postgres_model", "results", "sqlite_model"]  # fixtures
 
 CONTROLLER = "tests"
+
+# What takes minutes, mostly of waiting, is begun first, the longest at the head: so no worker is left alone with it at
+# the end. With `--dist worksteal` one worker begins with these while others do what takes a core.
+FIRST = (
+    "tests/real/test_ec2_chaos.py", "tests/real/test_iris.py", "tests/workloads/test_ramp_real.py",
+    "tests/rampdb/test_commands.py", "tests/rampdb/test_engine.py", "tests/compat/test_rampbkd", "tests/real/",
+    "tests/security/", "tests/clouds/test_local_kills.py", "tests/rampdb/",
+)  # fmt: skip
+
+
+# What runs in this very process, on its own time, gives the same answer every time.
+PURE = ("tests/decide/", "tests/docs/", "tests/lifecycle/", "tests/simulation/", "tests/spec/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the long files first; otherwise as they come.
+
+    Those that drive servers and processes, on a computer with other work, are tried a second time before they count as
+    failed: both tries are told.
+    """
+    for item in items:
+        if not item.nodeid.startswith(PURE):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+    def place(item: pytest.Item) -> int:
+        return next((number for number, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

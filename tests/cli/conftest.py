@@ -12,9 +12,6 @@ from click.testing import CliRunner
 from reconciler.cli import main
 from reconciler.store.store import Store
 from tests.cli.cli_rows import CONFIG, POOL, Invoke, Start
-from tests.ec2.fixtures import ec2, ec2_server
-
-__all__ = ["ec2", "ec2_server"]
 
 
 @pytest.fixture

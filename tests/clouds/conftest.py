@@ -11,10 +11,7 @@ import pytest
 
 from tests.clouds.cloud_cases import Case, Spawn, local_case, ssh_case
 from tests.clouds.ec2_cases import ec2_case
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.machines.sshd import need_machines
-
-__all__ = ["ec2", "ec2_server"]  # fixtures
 
 
 @pytest.fixture

@@ -8,12 +8,8 @@ import pytest
 
 from tests.compat.rampbkd_cases import KitFleet, Organiser
 from tests.ec2.control import KEYS, Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.machines.sshd import need_machines
-from tests.rampdb.conftest import results, sqlite_model
 from tests.rampdb.site import Site, moved
-
-__all__ = ["ec2", "ec2_server", "results", "sqlite_model"]  # fixtures
 
 
 @pytest.fixture

@@ -23,10 +23,7 @@ from tests.clouds.cloud_cases import run
 from tests.clouds.ec2_cases import cloud, options, request
 from tests.docs.test_pages import fenced
 from tests.ec2.control import KEYS, REGION, Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.machines.sshd import new_key
-
-__all__ = ["ec2", "ec2_server"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "ec2.md"

@@ -22,9 +22,6 @@ from reconciler.spec.values import Choice, Idle, Pool, Size
 from tests.clouds.cloud_cases import OWNER, run
 from tests.clouds.ec2_cases import SPOT, TYPE, cloud, here, options, request
 from tests.ec2.control import Ec2
-from tests.ec2.fixtures import ec2, ec2_server
-
-__all__ = ["ec2", "ec2_server"]
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "docs" / "iam-policy.json"
@@ -148,7 +145,7 @@ def test_a_refusal_proves_nothing_while_no_machine_is_ours(ec2: Ec2) -> None:
         return "\n".join([f"{check.found}: {check.text}" async for check in examine(pool, here())])
 
     ec2.fault("TerminateInstances", "UnauthorizedOperation", status=403)
-    assert "could not check: could not check: TerminateInstances is refused without a machine of ours" in run(said())
+    assert "could not check: TerminateInstances is refused without a machine of ours" in run(said())
 
 
 def test_the_policy_is_attached_whole() -> None:

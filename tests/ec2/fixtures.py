@@ -1,4 +1,4 @@
-"""The EC2 of tests, as fixtures that a conftest takes over: one server for a run, emptied for each test."""
+"""The EC2 of tests, as fixtures that every test may ask for: one server for a worker, emptied for each test."""
 
 from collections.abc import Iterator
 

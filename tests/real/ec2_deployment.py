@@ -21,6 +21,7 @@ from attrs import frozen
 
 from tests.ec2.control import KEYS
 from tests.ec2.fleet import Fleet
+from tests.looking import printed
 from tests.machines.sshd import SshMachine
 
 CONFIG = """\
@@ -185,7 +186,7 @@ class Deployment:
 
     def asked(self, *words: str) -> Any:
         """What a command says to programs."""
-        return json.loads(self.command(*words, "--json"))
+        return json.loads(printed(self.folder, *words, "--json", environ=KEYS))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """`submissions` or `instances`, as status tells of them."""

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.ec2.control import Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.machines.sshd import need_machines
 from tests.real.ec2_deployment import Deployment, ToolFleet, deployment, ledger
 from tests.workloads.stand_in import conda
 
-__all__ = ["deployment", "ec2", "ec2_server", "ledger"]
+__all__ = ["deployment", "ledger"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(200)]
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.ec2.control import Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.hosts.metadata import ACTION, REBALANCE, TOKEN, metadata_service
 from tests.machines.sshd import need_machines
 from tests.real.ec2_deployment import JOB, Deployment, ToolFleet, deployment, ledger
 
-__all__ = ["deployment", "ec2", "ec2_server", "ledger"]
+__all__ = ["deployment", "ledger"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(200)]
 
 # No outcome but success and an eviction may happen: any other has no retry.
@@ -113,6 +112,23 @@ def test_a_download_that_is_cut_off_is_tried_again_before_the_machine_goes(deplo
         machine.drop_connections()
     deployment.settle(process)
     all_is_well(deployment, 1, starts=1, bought=1)
+
+
+def test_a_request_that_was_wrong_is_made_again_at_once_where_its_pool_is_edited(deployment: Deployment) -> None:
+    rest = REST % (1, "on-demand")
+    deployment.pool(rest, image="ami-00000000000000000")
+    deployment.submit("job-0")
+    deployment.go()
+    process = deployment.run("--until-settled")
+    deployment.until(lambda: "held back t3.micro" in deployment.log(), process)
+    assert "image id '[ami-00000000000000000]' does not exist" in deployment.command("show", "job-0")
+    deployment.pool(rest, image="ami-0000000000000000f")
+    deployment.until(lambda: "ami-0000000000000000f]' does not exist" in deployment.command("show", "job-0"), process)
+    assert "ami-00000000000000000" not in deployment.command("pools")
+    deployment.pool(rest)
+    deployment.settle(process)  # within the test's time, which is shorter than any hold
+    all_is_well(deployment, 1, starts=1, bought=1)
+    assert "held back" not in deployment.command("pools")
 
 
 @contextmanager

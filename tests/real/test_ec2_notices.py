@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.ec2.control import Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.hosts.metadata import ACTION, REBALANCE, Metadata, metadata_service
 from tests.hosts.watched import uptime
 from tests.machines.sshd import need_machines
 from tests.real.ec2_deployment import END, NO_NEWS, ONCE, WAIT, Deployment, ToolFleet, deployment, ledger
 
-__all__ = ["deployment", "ec2", "ec2_server", "ledger"]
+__all__ = ["deployment", "ledger"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(200)]
 
 REST = """\

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.ec2.control import Ec2
-from tests.ec2.fixtures import ec2, ec2_server
 from tests.ec2.fleet import Fleet
 from tests.machines.sshd import need_machines
 from tests.security.deployment import Deployment, made
-
-__all__ = ["ec2", "ec2_server"]
 
 
 @pytest.fixture

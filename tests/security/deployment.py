@@ -14,6 +14,7 @@ from attrs import frozen
 
 from tests.ec2.control import KEYS
 from tests.ec2.fleet import Fleet
+from tests.looking import printed
 from tests.machines.sshd import SshMachine
 
 PATIENCE = 90.0  # seconds for anything to come about
@@ -85,8 +86,7 @@ class Deployment:
                 process.kill()
 
     def submit(self, folder: Path, *words: str, **environ: str) -> None:
-        told = self.run("submit", str(folder), *words, **environ)
-        assert told.returncode == 0, told.stderr.decode()
+        printed(self.folder, "submit", str(folder), *words, environ=KEYS | environ)
 
     def settle(self, **environ: str) -> bytes:
         """Until nothing is left to do; what it printed."""
@@ -96,9 +96,7 @@ class Deployment:
 
     def told(self, *words: str, **environ: str) -> Any:
         """A command's JSON."""
-        told = self.run(*words, "--json", **environ)
-        assert told.returncode == 0, told.stderr.decode()
-        return json.loads(told.stdout)
+        return json.loads(printed(self.folder, *words, "--json", environ=KEYS | environ))
 
     def outcomes(self, **environ: str) -> dict[str, tuple[str, str]]:
         """Submission → state and reason."""
