@@ -12,13 +12,17 @@ from typing import Any
 from attrs import evolve
 
 from reconciler.decide.births import Arrival, birth, pool_for
+from reconciler.decide.case import PoolWish
+from reconciler.decide.settled import no_such_type
 from reconciler.lifecycle.instance import BY_USER, INSTANCE, USER_STOP
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.offer import Market
 from reconciler.model.rows import Delivery, Instance, Submission
 from reconciler.queues.content import InvalidSubmissionError, check_name, keep, survey
+from reconciler.source import arrival_id
 from reconciler.spec.canonical import from_json
+from reconciler.spec.errors import did_you_mean
 from reconciler.spec.loader import load_submission
 from reconciler.spec.sinks import RAMP
 from reconciler.spec.values import Config, SubmissionOptions
@@ -40,11 +44,12 @@ def submit(
 ) -> str:
     """Queue a copy of a folder as a submission, and answer with its id.
 
-    Raises SpecError for a bad config, InvalidSubmissionError for a bad name or folder, StoreError for the database.
+    Raises SpecError for a bad config, InvalidSubmissionError for a bad name or folder, RequestError for a pool or type
+    that is not there, StoreError for the database.
     """
     read, specs = read_config(Path(config))
     asked = {key: value for key, value in {"pool": pool or None, "priority": priority}.items() if value is not None}
-    arrival = checked(read, specs.desired().pools, Path(folder), name=name, asked=asked)
+    arrival = checked(read, specs.desired().pools, Path(folder), name=name or None, asked=asked)
     store = open_store(read)
     try:
         return enqueue(read, store, Path(folder), arrival).id
@@ -53,14 +58,16 @@ def submit(
 
 
 def checked(
-    config: Config, pools: Mapping[str, object], folder: Path, *, name: str = "", asked: Mapping[str, Any]
+    config: Config, pools: Mapping[str, PoolWish], folder: Path, *, name: str | None = None, asked: Mapping[str, Any]
 ) -> Arrival:
-    """What would be submitted. Fields of SubmissionOptions in `asked` go before submission.yml. Nothing is written.
+    """What would be submitted, by the folder's name where none is given. Nothing is written.
 
-    Raises SpecError for a bad submission.yml, InvalidSubmissionError for a bad name or folder, RequestError for a pool
-    that is not there.
+    Fields of SubmissionOptions in `asked` go before submission.yml.
+
+    Raises SpecError for a bad submission.yml, InvalidSubmissionError for a bad name or folder, RequestError for a pool,
+    or a type of machine, that is not there.
     """
-    name = name or folder.resolve().name
+    name = folder.resolve().name if name is None else name
     check_name(name)
     for _ in survey(folder):
         pass
@@ -71,6 +78,8 @@ def checked(
         raise RequestError(
             f"there is no pool {wanted!r}; name one of: {known}" if wanted else f"name a pool with --pool: {known}"
         )
+    if why := no_such_type(pools[wanted].pool, options.instance_types):
+        raise RequestError(f"{why}; {did_you_mean(options.instance_types[0], pools[wanted].pool.size)}")
     return Arrival(id=new_id(), name=name, label=name, content="", options=options, pool=wanted, source="command")
 
 
@@ -81,11 +90,19 @@ def enqueue(config: Config, store: Store, folder: Path, arrival: Arrival) -> Sub
 
 
 def retry(config: Config, store: Store, row: Submission) -> Submission:
-    """A new submission of the same content and options. Raises RequestError for one that is not final."""
+    """A new submission of the same content and options.
+
+    Raises RequestError for one that is not final, and for one that waits or runs again already.
+    """
     if not SUBMISSION.is_final(row.state):
         raise RequestError(f"{row.label} is {row.state}: only what has ended can be tried again")
     if not row.content:
         raise RequestError(f"{row.label} was invalid: {row.message}; mend its folder and submit it again")
+    is_ramp = row.source.startswith(RAMP)  # which hears how it ends this time, and may ask for the same by itself
+    queue, key = (row.source, row.source_key) if is_ramp else ("retry", row.id)
+    before = store.latest_by_key(queue).get(key, row) if is_ramp else store.latest_retry(row)
+    if not SUBMISSION.is_final(before.state):
+        raise RequestError(_again(row.label, before))
     options = SubmissionOptions(
         pool=row.pool,
         instance_types=tuple(from_json(row.types, tuple[str, ...])),
@@ -94,9 +111,9 @@ def retry(config: Config, store: Store, row: Submission) -> Submission:
         env=from_json(row.env, dict[str, str]),
     )
     return _born(config, store, row.name, Arrival(
-        id=new_id(), name=row.name, label=row.name, content=row.content, options=options, pool=row.pool,
-        source=row.source if row.source.startswith(RAMP) else "command",  # RAMP hears how it ends this time
-        source_key=row.source_key if row.source.startswith(RAMP) else "", retry_of=row.id,
+        id=arrival_id(queue, key, before), name=row.name, label=row.name, content=row.content, options=options,
+        pool=row.pool, source=row.source if is_ramp else "command", source_key=row.source_key if is_ramp else "",
+        retry_of=row.id,
     ))  # fmt: skip
 
 
@@ -173,7 +190,13 @@ def _born(config: Config, store: Store, name: str, arrival: Arrival) -> Submissi
             assert isinstance(born, Insert)
             row: Submission = born.row
             return row
+        if (twin := store.submission(arrival.id)) is not None:
+            raise RequestError(_again(name, twin))
     raise RequestError(f"too many submissions called {name} arrive at once; try again")
+
+
+def _again(label: str, twin: Submission) -> str:
+    return f"{label} is queued again already as {twin.label}, which is {twin.state}"
 
 
 def _write(store: Store, step: Step) -> bool:

@@ -124,12 +124,15 @@ class Loop:
 
     async def as_far_as_possible(self) -> Passed:
         """Pass after pass without waiting for machines or jobs; effects that were started are finished."""
-        for _ in range(MOST_PASSES):
-            passed = await self.one_pass(await self._ask(), full=True)
-            await self.runner.drain()
-            if not passed.applied and not self.runner.take():
-                break
-        return passed
+        try:
+            for _ in range(MOST_PASSES):
+                passed = await self.one_pass(await self._ask(), full=True)
+                await self.runner.drain()
+                if not passed.applied and not self.runner.take():
+                    break
+            return passed
+        finally:
+            await self._leave()
 
     async def plan(self) -> Passed:
         """What the next pass would do. Nothing is written and nothing outside is changed."""

@@ -31,7 +31,8 @@ from reconciler.queues.intake import (
     intake,
 )
 from reconciler.spec.canonical import pool_to_json, spec_hash
-from reconciler.spec.loader import SUFFIXES, Pools, load_pools
+from reconciler.spec.errors import SpecError
+from reconciler.spec.loader import SUFFIXES, Pools, load_config, load_pools
 from reconciler.spec.values import Config, Pool
 
 log = logging.getLogger(__name__)
@@ -73,18 +74,33 @@ def signature(folder: Path) -> Signature:
     return tuple(found)
 
 
+def _file_signature(file: Path) -> Signature:
+    """The same of one file; nothing where there is none to be looked at."""
+    try:
+        if not file.is_file():
+            return ()
+        stat = file.stat()
+    except OSError:
+        return ()
+    return ((file.name, stat.st_mtime_ns, stat.st_size, stat.st_ino),)
+
+
 @define(kw_only=True)
 class SpecFiles:
-    """The pools' folder, read again whenever it changed."""
+    """The pools' folder, read again whenever it changed. An edit of config.yml is told, and no more."""
 
     config: Config
     load: Callable[[Path], Pools] = load_pools
     wishes: dict[str, PoolWish] = Factory(dict)
     complete: bool = True
     seen: Signature | None = field(default=None, init=False)
+    seen_config: Signature = field(
+        default=Factory(lambda self: _file_signature(self.config.source), takes_self=True), init=False
+    )
 
     def desired(self) -> Desired:
         """The last good spec of each pool."""
+        self._look_at_config()
         now = self.seen
         try:
             now = signature(self.config.pools)
@@ -94,6 +110,21 @@ class SpecFiles:
             self._read()
             self.seen = now
         return Desired(config=self.config, pools=dict(self.wishes), complete=self.complete)
+
+    def _look_at_config(self) -> None:
+        now = _file_signature(self.config.source)
+        if now == self.seen_config:
+            return
+        self.seen_config = now
+        why: tuple[object, ...] = ()
+        try:
+            if load_config(self.config.source) == self.config:
+                return  # a comment, or all as it was again
+        except SpecError as error:
+            why = error.problems
+        log.warning("%s changed: it is read at the start, so start again for it", self.config.source)
+        for problem in why:
+            log.warning("%s", problem)
 
     def _unreadable(self, why: str) -> None:
         if self.complete:
@@ -120,9 +151,11 @@ class SpecFiles:
         try:
             return wish(pool)
         except OSError as error:
-            log.warning("pool %s: %s: its last good spec stays in force", pool.pool, error)
             old = self.wishes.get(pool.pool)
-            return evolve(old, problem=str(error)) if old else None
+            so = "its last good spec stays in force" if old else "the pool is left out until its spec file is edited"
+            problem = f"{pool.source}: a file that it brings cannot be read: {error}; {so}"
+            log.warning("%s", problem)
+            return evolve(old, problem=problem) if old else None
 
 
 @frozen(kw_only=True)

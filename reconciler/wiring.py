@@ -115,9 +115,12 @@ def read_config(path: Path) -> tuple[Config, SpecFiles]:
     return config, SpecFiles(config=config)
 
 
-def open_store(config: Config) -> Store:
-    """The deployment's database, made or brought up to date. Raises StoreError."""
-    return Store.open(config.database, controller=config.controller)
+def open_store(config: Config, *, look: bool = False) -> Store:
+    """The deployment's database, made or brought up to date. Raises StoreError.
+
+    `look`: also for somebody who may only read it.
+    """
+    return Store.open(config.database, controller=config.controller, look=look)
 
 
 def here(config: Config, identity: Identity) -> Here:

@@ -3,24 +3,30 @@
 `+` comes into being, `~` goes on, `-` goes, `!` wants somebody's attention, `>` is an effect that goes on being tried.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from attrs import frozen
 
 from reconciler.act.runner import table_of
+from reconciler.cli.printing import lasting
 from reconciler.decide.case import Decision
+from reconciler.decide.holds import named
 from reconciler.lifecycle.delivery import DELIVERY
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.lifecycle.table import Kind, Lifecycle
 from reconciler.model.change import Insert, Replace, Step, Update, Write
+from reconciler.model.offer import Fault
 from reconciler.model.rows import Attempt, Instance
 from reconciler.model.snapshot import Recorded
 
 LIFECYCLES: Mapping[str, Lifecycle] = MappingProxyType(
     {"submissions": SUBMISSION, "instances": INSTANCE, "deliveries": DELIVERY}
 )
+OURS = f"{Fault.OURS}: "  # what the last error of a row begins with that waits for us
+_PLACES = re.compile(r"\S*/\S*")  # paths in an error: each try has one of its own
 LEAVING = frozenset({"draining", "stopping", "terminating", "terminated", "failed"})  # of an instance: it goes
 
 
@@ -69,7 +75,11 @@ def changes(steps: Iterable[Step], recorded: Recorded) -> Iterator[Change]:
     known = list(steps)
     names = Names.of(recorded, known)
     for step in known:
-        found = [*_bought(step), *(change for write in step.writes for change in _of_write(write, step, names))]
+        found = [
+            *_bought(step),
+            *(change for write in step.writes for change in _of_write(write, step, names)),
+            *(change for write in step.writes for change in _waits_for_us(write, recorded, names)),
+        ]
         yield from found or [Change("~", *_split(step.why), quiet=True)]
 
 
@@ -122,6 +132,20 @@ def _moved(write: Update, step: Step, names: Names) -> Iterator[Change]:
     )  # fmt: skip
 
 
+def _waits_for_us(write: Write, recorded: Recorded, names: Names) -> Iterator[Change]:
+    """A submission or machine that cannot go on for a fault on this side, once for each reason."""
+    if not isinstance(write, Update) or write.event or write.table not in ("submissions", "instances"):
+        return
+    row, error = table_of(recorded, write.table).get(write.id), str(write.sets.get("last_error", ""))
+    if row is None or not error.startswith(OURS) or _PLACES.sub("", error) == _PLACES.sub("", row.last_error):
+        return
+    again = lasting(float(str(write.sets["not_before"])) - recorded.now)
+    yield Change(
+        "!", names.subject(write.table, write.id),
+        f"{row.state} waits: {error.removeprefix(OURS)}; tried again in {again}, then now and then",
+    )  # fmt: skip
+
+
 def _because(write: Update) -> str:
     reason, message = str(write.sets.get("reason") or ""), str(write.sets.get("message") or "")
     if not reason and not message:
@@ -156,12 +180,7 @@ def _pool_edited(write: Update, step: Step, _: Names) -> Iterator[Change]:
 
 def _held(write: Replace, _: Step, __: Names) -> Iterator[Change]:
     hold = write.row
-    what = (
-        " ".join(part for part in (hold.type, hold.market, hold.zone) if part)
-        or hold.scope.partition(":")[2].partition(":")[0]
-        or hold.scope
-    )
-    yield Change("!", f"held back {what}", hold.reason)
+    yield Change("!", f"held back {named(hold)}", hold.reason)
 
 
 def _strange(write: Replace, _: Step, __: Names) -> Iterator[Change]:

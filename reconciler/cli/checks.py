@@ -114,7 +114,7 @@ class Seen:
 @contextmanager
 def looked_at(config: Config) -> Iterator[Seen]:
     """A database that is there. Raises StoreError."""
-    database = open_database(config.database, patience=PATIENCE)
+    database = open_database(config.database, patience=PATIENCE, look=True)
     try:
         version, identity = look(database, config.controller)
         yield Seen(name_of(database.url), version, identity, Queries(database))
@@ -132,12 +132,8 @@ def _told(seen: Seen) -> str:
 def _folders(config: Config) -> Iterator[Found]:
     yield writable("results", config.results)
     yield writable("state", config.state)
-    if config.queue.folder is None:
-        return
-    if os.access(config.queue.folder, os.R_OK | os.X_OK):
+    if config.queue.folder is not None and os.access(config.queue.folder, os.R_OK | os.X_OK):  # else told with pools
         yield Found("queue", OK, str(config.queue.folder))
-    else:
-        yield Found("queue", PROBLEM, f"{config.queue.folder} cannot be read: make the folder", usage=True)
 
 
 def writable(check: str, folder: Path) -> Found:

@@ -89,7 +89,7 @@ def looking(ctx: click.Context) -> Iterator[Deployment]:
     """A deployment to look at. Raises SpecError for config.yml, StoreError for the database."""
     config = load_config(config_path(ctx))
     fresh = is_missing(config)
-    store = open_store(evolve(config, database=IN_MEMORY) if fresh else config)
+    store = open_store(evolve(config, database=IN_MEMORY) if fresh else config, look=True)
     try:
         yield Deployment(config=config, desired=_in_force(config, store.pools()), store=store)
     finally:
@@ -101,7 +101,7 @@ def peeking(config: Config) -> Iterator[Queries]:
     """The rows of a database as it is: none is made, and an old one is not brought up to date. Raises StoreError."""
     if is_missing(config):
         raise StoreError(f"{config.database}: nobody has made it yet")
-    database = open_database(config.database, patience=PATIENCE)
+    database = open_database(config.database, patience=PATIENCE, look=True)
     try:
         yield Queries(database)
     finally:

@@ -13,8 +13,8 @@ from reconciler.cli.printing import lasting, when
 from reconciler.decide.case import Desired, slots_taken
 from reconciler.decide.deadlines import MARGIN, deadline
 from reconciler.decide.demand import SERVES
-from reconciler.decide.holds import setup_scope
-from reconciler.decide.settled import stuck
+from reconciler.decide.holds import concerning
+from reconciler.decide.settled import impossible, stuck
 from reconciler.lifecycle.instance import INSTANCE
 from reconciler.lifecycle.submission import SUBMISSION
 from reconciler.lifecycle.table import Kind
@@ -133,10 +133,8 @@ def _waits_for_backoff(world: World, row: Submission) -> str:
 
 
 def _waits_for_type(world: World, row: Submission) -> str:
-    pool, types = world.pool(row.pool), json.loads(row.types)
-    if pool is None or not types or any(kind in pool.size for kind in types):
-        return ""
-    return f"it names {', '.join(types)}, and pool {row.pool} has {', '.join(pool.size)} only"
+    why = impossible(world.desired, row)
+    return f"{why}; add one of these to the pool, or cancel it" if why else ""
 
 
 def _waits_for_hold(world: World, row: Submission) -> str:
@@ -144,15 +142,7 @@ def _waits_for_hold(world: World, row: Submission) -> str:
         return f"{why}: nothing of this pool moves until somebody mends that; edit its spec file to try at once"
     if _serving(world, row.pool):
         return ""
-    wish = world.desired.pools[row.pool]
-    scope = setup_scope(row.pool, wish.spec_hash)
-    kinds = {"", *wish.pool.size}
-    holds = [
-        hold
-        for hold in world.recorded.holds
-        if hold.until > world.now
-        and (hold.scope == scope or (hold.type in kinds and not hold.scope.startswith("pool:")))
-    ]
+    holds = concerning(world.desired, world.recorded, row.pool)
     if not holds:
         return ""
     last = max(holds, key=lambda hold: hold.until)

@@ -1,9 +1,10 @@
 """`init`: a config, a pool and a sample submission to start from. It never writes over a file.
 
 What it writes lies in `templates/`, a folder a kind. A template's name ends in .template, so that no tool of ours
-takes it for a part of the program.
+takes it for a part of the program. `@NAME@` in it is the controller's name, made of the folder's.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,9 @@ from reconciler.cli.options import command
 from reconciler.cli.printing import say
 
 SUFFIX = ".template"
+NAME = "@NAME@"
+UNNAMED = "runs"  # what a name begins with that does not begin with a letter
+LONGEST = 63  # characters of a controller's name
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -59,14 +63,22 @@ def init(kind: str, folder: Path) -> None:
     there = dict.fromkeys(str(path) for name in files for path in _in_the_way(folder, name))
     if there:
         raise Stop(USAGE, f"nothing was written: {', '.join(there)} would be written over; name another folder")
+    controller = controller_of(folder)
     for name, source in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
+            file.write(source.read_text(encoding="utf-8").replace(NAME, controller))
         say(f"wrote {target}")
     inside = "" if folder == Path() else f"cd {folder} && "
     say(f"next: {KINDS[kind].first}{inside}{KINDS[kind].next}")
+
+
+def controller_of(folder: Path) -> str:
+    """A name for the deployment in a folder, made of the folder's. It begins with a letter, so that YAML sees text."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("._-")
+    name = plain if plain[:1].isalpha() and plain not in ("true", "false", "null") else f"{UNNAMED}-{plain}"
+    return name[:LONGEST].rstrip("._-")
 
 
 def _in_the_way(folder: Path, name: Path) -> Iterator[Path]:

@@ -81,14 +81,17 @@ def known_host(login: Login, alias: str) -> str:
 
 
 def arguments(
-    login: Login, command: Sequence[str], *, program: str, alias: str, pinned: Path, first_use: bool
+    login: Login, command: Sequence[str], *, program: str, alias: str, pinned: Path, first_use: bool, terminal: bool
 ) -> tuple[str, ...]:
-    """The whole command line. `pinned` is a file with `known_host`, or an empty one to note a first key in."""
+    """The whole command line. `pinned` is a file with `known_host`, or an empty one to note a first key in.
+
+    `terminal`: the machine gives us one. Without it ssh is not left to find out, since it would say so.
+    """
     way = ("-o", f"ProxyCommand={_through(login, program)}") if login.via else ()
     user = ("-l", login.user) if login.user else ()
     line = (
-        program, *ALWAYS, *_identity(login), *_trust(login, alias, pinned, first_use=first_use), *way,
-        *user, "-p", str(login.port), "--", login.address,
+        program, "-t" if terminal else "-T", *ALWAYS, *_identity(login),
+        *_trust(login, alias, pinned, first_use=first_use), *way, *user, "-p", str(login.port), "--", login.address,
     )  # fmt: skip
     return (*line, shlex.join(command)) if command else line  # ssh sends one text, for the machine's shell to split
 

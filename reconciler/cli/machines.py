@@ -123,16 +123,18 @@ def _print_pools(deployment: "Deployment", machines: Sequence["Instance"], costs
 
 
 def _print_troubles(deployment: "Deployment") -> None:
-    """Spec files that are not in force, machines that nobody knows, and what is held back."""
+    """Spec files that are not in force, machines that nobody knows, and what is held back of what pools may ask for."""
+    from reconciler.decide.holds import concerning, named
+
     for row in deployment.store.pools():
         if row.problem:
             say(f"pool {row.name}: its last good spec stays in force: {row.problem}")
     for stranger in deployment.store.strangers():
         say(f"machine {stranger.cloud_id} has our tag and no row here; it counts against pool {stranger.pool}")
-    now = deployment.store.now()
-    for hold in deployment.store.holds():
-        if hold.until > now:
-            say(f"held back for {lasting(hold.until - now)}: {hold.type or hold.scope}: {hold.reason}")
+    recorded = deployment.recorded()
+    of_pools = (concerning(deployment.desired, recorded, name) for name in deployment.desired.pools)
+    for hold in dict.fromkeys(hold for holds in of_pools for hold in holds):  # pools of one place share some
+        say(f"held back for {lasting(hold.until - recorded.now)}: {named(hold)}: {hold.reason}")
 
 
 def _print_instances(deployment: "Deployment", rows: Sequence["Instance"], costs: Costs) -> None:

@@ -10,6 +10,7 @@ from reconciler.cli.failing import USAGE, Stop
 
 DEFAULT = "config.yml"
 VARIABLE = "RECONCILER_CONFIG"
+_SHOWN = 60  # characters of a name that is too long
 _GIVEN = "reconciler.cli.config"  # in the context's meta, which a command shares with the group
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,11 +65,29 @@ def config_path(ctx: click.Context) -> Path:
 def config_paths(ctx: click.Context) -> tuple[Path, ...]:
     """Every config.yml that was meant. Ends with status 2 where none was named and none is here."""
     given: tuple[str, ...] = ctx.meta.get(_GIVEN, ())
-    if not given and not Path(DEFAULT).exists():
+    import os.path
+
+    if not given and not os.path.lexists(DEFAULT):
         raise Stop(
             USAGE, f"there is no {DEFAULT} here: name one with --config FILE, or write one with `reconcile init`"
         )
-    return tuple(map(Path, dict.fromkeys(given or (DEFAULT,))))
+    return tuple(_named(Path(name)) for name in dict.fromkeys(given or (DEFAULT,)))
+
+
+def _named(path: Path) -> Path:
+    """A path that can be looked at. What is not there is told by whoever reads it. Ends with status 2."""
+    import errno
+    import os.path
+
+    try:
+        path.stat()
+    except OSError as error:
+        if os.path.islink(path):  # noqa: PTH114 (Path.is_symlink raises for some names)
+            message = f"{path}: is a link that leads nowhere ({error.strerror}): mend it, or name another file"
+            raise Stop(USAGE, message) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise Stop(USAGE, f"--config {str(path)[:_SHOWN]}…: {error.strerror}") from error
+    return path
 
 
 def examples(*lines: str) -> str:

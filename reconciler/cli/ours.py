@@ -4,10 +4,14 @@ Several places are asked side by side; each ends its machines in one call.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
 from attrs import field, frozen
 
+from reconciler.cli.summary import near
 from reconciler.clouds.base import Cloud, CloudError, Here, Owner
 from reconciler.model.offer import Machine, MachineState, Place
 from reconciler.model.rows import Instance
@@ -146,9 +150,36 @@ def reach(where: Mapping[Place, str], here: Here, makers: Makers) -> tuple[Mappi
     return clouds, problems
 
 
+# What the words for a place are, of those of its settings that are given; secrets are names of variables there.
+WORDS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "local": (("folder", "{}"),),
+        "ec2": (
+            ("region", "{}"),
+            ("profile", "profile {}"),
+            ("access_key_id", "keys of {}"),
+            ("endpoint_url", "at {}"),
+        ),
+        "ssh": (("machines", "{}"),),
+    }
+)
+
+
 def named(where: Place) -> str:
-    """A place as people know it."""
-    return f"{where.cloud} {where.settings}"
+    """A place as people know it; as it is written where it is not understood."""
+    try:
+        settings = json.loads(where.settings)
+        said = [form.format(_said(settings[key])) for key, form in WORDS[where.cloud] if settings.get(key)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        said = []
+    return f"{where.cloud} {', '.join(said) or where.settings}"
+
+
+def _said(value: object) -> str:
+    """A setting in words: a path as one would type it here, a list without its brackets."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(near(Path(value)) if isinstance(value, str) and value.startswith("/") else value)
 
 
 def _by_place(machines: Iterable[Seen]) -> Mapping[Place, list[str]]:

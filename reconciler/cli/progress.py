@@ -104,7 +104,7 @@ class Display:
     def tell(self, passed: Passed) -> None:
         """Take a pass into the picture, and print what ended in it."""
         self._passed, self._at = passed, self.now()
-        queued = [pool for pool, waiting in passed.recorded.waiting.items() if waiting.ready]
+        queued = [pool for pool in passed.recorded.waiting if _for_slot(passed, pool) > 0]
         self._waiting = {pool: self._waiting.get(pool, passed.recorded.now) for pool in queued}
         for change in loud(passed):
             if change.table == "submissions" and change.target in ENDS:
@@ -176,7 +176,7 @@ def _line(name: str, state: str, lasted: float, what: str) -> "Text":
 def _awaited(passed: Passed, now: float, since: Mapping[str, float]) -> Iterator[str]:
     """Queues and since when, holds that are in force, submissions held back, and what is set aside."""
     for pool, begun in since.items():
-        yield f"{passed.recorded.waiting[pool].ready} of pool {pool} for a free slot, for {lasting(now - begun)}"
+        yield f"{_for_slot(passed, pool)} of pool {pool} for a free slot, for {lasting(now - begun)}"
     for hold in passed.recorded.holds:
         if hold.until > now:
             yield f"{hold.reason}, for {lasting(hold.until - now)} more"
@@ -184,6 +184,11 @@ def _awaited(passed: Passed, now: float, since: Mapping[str, float]) -> Iterator
         if waiting.held and waiting.next_due is not None:
             yield f"{waiting.held} of pool {pool} are tried again in {lasting(waiting.next_due - now)}"
     yield from passed.standing.set_aside[:3]
+
+
+def _for_slot(passed: Passed, pool: str) -> int:
+    """How many of a pool's queue want nothing but a slot."""
+    return passed.recorded.waiting[pool].ready - passed.standing.queued_aside.get(pool, 0)
 
 
 def _cut(line: "Text", width: int) -> "Text":

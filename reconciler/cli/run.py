@@ -203,7 +203,7 @@ def _dry_run(config: Config, specs: Specs) -> int:
     """Print what the next pass would do. Nothing outside a temporary folder is written."""
     with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
         aside = evolve(config, results=Path(scratch) / "results", state=Path(scratch) / "state")
-        store = open_store(evolve(config, database=IN_MEMORY) if is_missing(config) else config)
+        store = open_store(evolve(config, database=IN_MEMORY) if is_missing(config) else config, look=True)
         try:
             passed = asyncio.run(_plan(aside, specs, store))
         finally:

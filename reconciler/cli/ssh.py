@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,8 +80,10 @@ def _over_ssh(row: "Instance", login: "Login", words: Sequence[str], first_use: 
         pinned = Path(folder) / "known_hosts"
         pinned.write_text(known_host(login, row.id) if login.host_key else "", encoding="utf-8")
         return _run(
-            arguments(login, words, program=program, alias=row.id, pinned=pinned, first_use=first_use), cwd=None,
-            environ=os.environ,
+            arguments(
+                login, words, program=program, alias=row.id, pinned=pinned, first_use=first_use,
+                terminal=not words and sys.stdin.isatty(),
+            ), cwd=None, environ=os.environ,
         )  # fmt: skip
 
 

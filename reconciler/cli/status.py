@@ -123,15 +123,18 @@ def _print_submissions(deployment: "Deployment", *, everything: bool) -> None:
         return
     now = deployment.store.now()
     attempts = deployment.attempts(rows)
-    lines = [_line(row, attempts.get(row.attempt_id), now) for row in rows]
+    lines = [_line(deployment, row, attempts.get(row.attempt_id), now) for row in rows]
     columns = ("SUBMISSION", "POOL", "STATE", "FOR", "TRY", "ON", "WHAT")
     show(table(columns, lines, fold=("SUBMISSION", "WHAT")))
     if total > len(rows):
         say(f"… and {total - len(rows)} before them: --all")
 
 
-def _line(row: "Submission", attempt: "Attempt | None", now: float) -> Sequence[object]:
-    what = verdict(row, attempt)
+def _line(deployment: "Deployment", row: "Submission", attempt: "Attempt | None", now: float) -> Sequence[object]:
+    from reconciler.decide.settled import impossible
+
+    never = impossible(deployment.desired, row) if row.state == "queued" else ""
+    what = never or verdict(row, attempt)
     since = lasting(now - row.since)
     where = attempt.instance_id if attempt and attempt.closed is None else ""
     return row.label, row.pool, state_cell(row.state), since, row.attempts or "", where, cell(what)

@@ -34,7 +34,7 @@ NOTHING: tuple[object, ...] = (None, (), {})  # of an option that was not given
 @json_option()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-p", "--pool", metavar="POOL", help="The pool that runs it.  [default: the queue's, or the only one]")
-@click.option("-n", "--name", metavar="NAME", default="", help="What to call it.  [default: the folder's name]")
+@click.option("-n", "--name", metavar="NAME", help="What to call it.  [default: the folder's name]")
 @click.option("--priority", metavar="N", type=int, help="The highest goes first.  [default: 0]")
 @click.option("--limit", metavar="TIME", help="Its time limit, such as 90s, 10m, 12h.  [default: the pool's]")
 @click.option(
@@ -48,7 +48,7 @@ def submit(
     *,
     as_json: bool,
     pool: str | None,
-    name: str,
+    name: str | None,
     priority: int | None,
     limit: str | None,
     types: tuple[str, ...],

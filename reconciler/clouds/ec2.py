@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from reconciler.clouds.base import CloudError, Here, Owner
-from reconciler.clouds.ec2_account import PAGE, Account
+from reconciler.clouds.ec2_account import PAGE, Account, UnknownRegionError
 from reconciler.clouds.ec2_batches import Batch
 from reconciler.clouds.ec2_errors import code_of, unknown_ids
 from reconciler.clouds.ec2_lookups import find, prepared
@@ -47,7 +47,10 @@ class Ec2Cloud:
         self._checked: float | None = None
 
     async def listing(self, owner: Owner) -> Listing:
-        """Every machine of the controller, a call a page; a page that fails makes it incomplete."""
+        """Every machine of the controller, a call a page; a page that fails makes it incomplete.
+
+        Where there is no such region, there is nothing.
+        """
         found: list[Mapping[str, Any]] = []
         asked: dict[str, Any] = {"Filters": [_filter(f"tag:{CONTROLLER}", owner.controller)], "MaxResults": PAGE}
         try:
@@ -56,6 +59,8 @@ class Ec2Cloud:
             if any(instance["State"]["Name"] == MachineState.RUNNING for instance in found):
                 await self._look_at_checks()
             return Listing(place=self.place, machines=tuple(machine_of(each, self._impaired) for each in found))
+        except UnknownRegionError:
+            return Listing(place=self.place)
         except CloudError as error:
             return Listing(place=self.place, machines=_readable(found), complete=False, error=error.message)
 

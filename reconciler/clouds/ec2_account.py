@@ -14,6 +14,7 @@ from reconciler.clouds.base import CloudError
 from reconciler.clouds.ec2_errors import cloud_error
 from reconciler.clouds.ec2_threads import Threads
 from reconciler.model.offer import Fault
+from reconciler.spec.errors import did_you_mean
 
 THREADS = 8  # calls that one place has under way at a time
 CONNECT = 10.0  # seconds
@@ -24,6 +25,10 @@ BUYING = "buying"  # a client that never repeats by itself: botocore would repea
 
 _T = TypeVar("_T")
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+class UnknownRegionError(CloudError):
+    """There is no such region: nothing was sent, and nothing can be there."""
 
 
 class Account:
@@ -86,11 +91,34 @@ class Account:
                     {"mode": "standard", "total_max_attempts": 1 if kind == BUYING else ATTEMPTS},
                 )  # fmt: skip
                 self._session = self._session or self._made()
-                endpoint = self._settings.get("endpoint_url")
-                self._clients[key] = self._session.client(
-                    service, region_name=region, endpoint_url=endpoint, config=config
-                )
+                self._clients[key] = self._of_region(service, region, config)
             return self._clients[key]
+
+    def _of_region(self, service: str, region: str, config: Any) -> Any:
+        """A client. Raises UnknownRegionError where its address is made from the name of a region that is none."""
+        from botocore.exceptions import InvalidRegionError
+
+        session, endpoint = self._session, self._settings.get("endpoint_url")
+        try:
+            client = session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        except InvalidRegionError as error:
+            raise self._unknown(region) from error
+        if f".{region}." in client.meta.endpoint_url and region not in self._regions():
+            client.close()
+            raise self._unknown(region)
+        return client
+
+    def _regions(self) -> frozenset[str]:
+        """Those of EC2, from botocore's own list: nothing is asked."""
+        session = self._session
+        partitions = session.get_available_partitions()
+        return frozenset(name for each in partitions for name in session.get_available_regions("ec2", each))
+
+    def _unknown(self, region: str) -> UnknownRegionError:
+        hint = did_you_mean(region, sorted(self._regions()))
+        hint = hint if hint.endswith("?") else "write one such as eu-west-1."
+        text = f"EC2 has no region {region}; {hint} If AWS has added it lately, update botocore"
+        return UnknownRegionError(Fault.REFUSED, text)
 
     def _made(self) -> Any:
         """A session: with the keys that are named, else the profile, else by boto3's own chain."""

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.clouds import ec2_checks_access as access
 from reconciler.clouds import ec2_checks_launch as launch
 from reconciler.clouds.base import Check, CloudError, Found, Here
-from reconciler.clouds.ec2_account import Account
+from reconciler.clouds.ec2_account import Account, UnknownRegionError
 from reconciler.clouds.ec2_looking import Look, checks_of
 from reconciler.clouds.ec2_lookups import files_of
 from reconciler.clouds.ec2_specification import EMPTY
@@ -23,14 +23,14 @@ One = Callable[[Look], Awaitable[Sequence[Check]]]
 
 
 async def examine(pool: Pool, here: Here) -> AsyncIterator[Check]:
-    """Each check as it is done. Without working credentials there is only that one."""
+    """Each check as it is done. Without a region, or working credentials, there is only that one."""
     options: Any = pool.cloud.settings
     account = Account(json.loads(to_json(options)), here.environ)
     look = Look(account=account, pool=pool, options=options, specification=EMPTY, here=here)
     try:
         async for check in _identity(account):
             yield check
-            if check.what == "credentials" and check.found is not Found.OK:
+            if check.what != "clock" and check.found is not Found.OK:
                 return
         try:
             specification, _ = files_of(options)
@@ -49,6 +49,9 @@ async def _identity(account: Account) -> AsyncIterator[Check]:
     began = time.time()
     try:
         answer = await account.call("get_caller_identity", service="sts")
+    except UnknownRegionError as error:
+        yield Check(what="region", found=Found.PROBLEM, text=error.message)
+        return
     except CloudError as error:
         denied = error.fault in (Fault.DENIED, Fault.REFUSED)
         hint = "; check profile: or the keys, and this computer's clock" if denied else ""

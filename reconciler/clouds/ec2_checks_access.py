@@ -74,7 +74,8 @@ async def subnets(look: Look) -> Sequence[Check]:
     for each in answer["Subnets"]:
         free, usable = int(each.get("AvailableIpAddressCount", 0)), each.get("State") == "available"
         text = f"{each['SubnetId']} in {each.get('AvailabilityZone', '?')}, {each.get('State')}, {free} free addresses"
-        checks.append(judged("subnet", usable and free > 0, text))
+        good = usable and free > 0
+        checks.append(judged("subnet", good, text if good else f"{text}: name another in subnets:"))
     free = sum(int(each.get("AvailableIpAddressCount", 0)) for each in answer["Subnets"])
     if free < most:
         text = f"{free} free addresses for {most} machines: add a subnet, or make the pool smaller"
@@ -122,7 +123,7 @@ async def _may(look: Look, operation: str, **asked: Any) -> Check:
         if error.__cause__ is not None and code_of(error.__cause__) == "DryRunOperation":
             return judged("permission", True, name)
         return _denied(name, error)
-    return Check(what="permission", found=Found.UNKNOWN, text=f"could not check: {name} answered without DryRun")
+    return Check(what="permission", found=Found.UNKNOWN, text=f"{name} answered without DryRun")
 
 
 def _action(operation: str) -> str:
@@ -132,7 +133,7 @@ def _action(operation: str) -> str:
 
 def _by_tags(operation: str) -> Check:
     """A refusal while no machine is ours proves nothing: a policy that goes by tags refuses an id without any."""
-    text = f"could not check: {_action(operation)} is refused without a machine of ours: ask again when there is one"
+    text = f"{_action(operation)} is refused without a machine of ours: ask again when there is one"
     return Check(what="permission", found=Found.UNKNOWN, text=text)
 
 
@@ -140,6 +141,6 @@ def _denied(name: str, error: CloudError) -> Check:
     if error.fault is Fault.DENIED:
         return judged("permission", False, f"{name} is not allowed: {error.message}: add ec2:{name} to the policy")
     if error.fault is Fault.NOT_FOUND:  # it may depend on tags, and there is no machine of ours to ask about
-        return Check(what="permission", found=Found.UNKNOWN, text=f"could not check: {name} without a machine of ours")
+        return Check(what="permission", found=Found.UNKNOWN, text=f"{name} without a machine of ours")
     check = refused("permission", error)
     return Check(what=check.what, found=check.found, text=f"{name}: {check.text}")

@@ -156,6 +156,7 @@ FAILURES: Mapping[str, Fault] = MappingProxyType(
     }
 )
 
+_QUOTING = frozenset({"ResponseParserError"})  # their first line says it; the page that was answered follows
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 _FORBIDDEN = (401, 403)
@@ -194,7 +195,8 @@ def cloud_error(error: Exception) -> CloudError:
         return CloudError(fault_of(code, status), f"{code}: {message}" if message else code)
     names = [cls.__name__ for cls in type(error).__mro__]
     fault = next((FAILURES[name] for name in names if name in FAILURES), Fault.UNREACHABLE)
-    return CloudError(fault, f"{names[0]}: {' '.join(str(error).split())}")
+    text = str(error).partition("\n")[0].rstrip(" :") if names[0] in _QUOTING else str(error)
+    return CloudError(fault, f"{names[0]}: {' '.join(text.split())}")
 
 
 def unknown_ids(error: Exception, asked: Sequence[str]) -> tuple[str, ...]:

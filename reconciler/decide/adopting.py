@@ -10,7 +10,6 @@ from reconciler.lifecycle.instance import INSTANCE
 from reconciler.model.change import Insert, Replace, Step, Update
 from reconciler.model.offer import Market, Place
 from reconciler.model.rows import Hold, Instance, PoolRow
-from reconciler.spec.places import cloud_settings
 from reconciler.spec.values import Pool
 
 AGAIN = 60.0  # seconds before a machine that could not be used, or went, is tried again; doubles
@@ -25,6 +24,7 @@ class Buying:
     pool: Pool
     spec_hash: str
     place: Place
+    settings: str  # the pool's cloud settings, as its machines keep them
 
 
 def adopt(case: Case, draft: Draft, buying: Buying, rows: list[Instance]) -> int:
@@ -57,7 +57,7 @@ def _adopted(case: Case, buying: Buying, cloud_id: str, before: Hold | None, ver
     row = Instance(
         id=f"{pool}-{case.new_id()}", version=1, pool=pool, token=f"adopted-{cloud_id}-{case.new_id()}", index=0,
         type=ADOPTED, market=str(Market.ON_DEMAND), zone="", cloud=buying.place.cloud, place=buying.place.settings,
-        settings=cloud_settings(buying.pool, case.desired.config), spec_hash=buying.spec_hash, state=INSTANCE.initial,
+        settings=buying.settings, spec_hash=buying.spec_hash, state=INSTANCE.initial,
         reason="", since=case.now, born=case.now, cloud_id="", address="", boot_id="", host_key="", adopted=True,
         strikes=0, strikes_since=0.0, not_before=0.0, last_error="", claim_by="", claim_until=0.0,
     )  # fmt: skip

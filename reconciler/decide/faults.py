@@ -18,6 +18,7 @@ class Policy:
     hold_most: float = 0.0  # … doubling to this with each refusal in a row
     first: float = 2.0  # else the same effect is tried again after this …
     most: float = 60.0  # … doubling to this
+    of_request: bool = False  # it says something of the pool's own request: other pools, and an edited one, ask anew
     stops_clock: bool = False  # the time until then does not count against the state's deadline
 
 
@@ -29,10 +30,10 @@ POLICIES: Mapping[Fault, Policy] = MappingProxyType(
         Fault.THROTTLED: Policy(first=1.0, most=60.0),
         # The account may not have more; somebody must end something or ask for more.
         Fault.QUOTA: Policy(refuses=True, hold=600.0, hold_most=3600.0),
-        # The request is wrong, and will be until somebody edits the pool; a new spec hash has a new hold.
-        Fault.REFUSED: Policy(refuses=True, hold=600.0, hold_most=3600.0),
+        # The request is wrong, and will be until somebody edits the pool.
+        Fault.REFUSED: Policy(refuses=True, hold=600.0, hold_most=3600.0, of_request=True),
         # We may not; as for a wrong request.
-        Fault.DENIED: Policy(refuses=True, hold=600.0, hold_most=3600.0),
+        Fault.DENIED: Policy(refuses=True, hold=600.0, hold_most=3600.0, of_request=True),
         # Just born, or just gone: the next listing tells.
         Fault.NOT_FOUND: Policy(first=2.0, most=60.0),
         # No answer: it may have been done, and asking again is harmless.

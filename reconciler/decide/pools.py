@@ -5,10 +5,10 @@ from functools import partial
 from reconciler.decide.adopting import Buying, adopt
 from reconciler.decide.case import Case, Draft
 from reconciler.decide.demand import wanted
-from reconciler.decide.holds import setup_scope
+from reconciler.decide.holds import request_scope, scopes_of, setup_scope
 from reconciler.decide.letting_go import let_go
 from reconciler.decide.moves import move_instance
-from reconciler.decide.sightings import place_of, scope_of
+from reconciler.decide.sightings import scope_of
 from reconciler.lifecycle.instance import INSTANCE, USER_STOP
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.offer import LaunchRequest, Market, Offer
@@ -34,7 +34,9 @@ def _size(case: Case, draft: Draft, name: str, rows: list[Instance]) -> None:
     pool_row = case.recorded.pools.get(name)
     wish = case.desired.pools.get(name)
     if wish and pool_row and draft.is_free("pools", name):
-        buying = Buying(pool_row, wish.pool, wish.spec_hash, place(wish.pool, case.desired.config))
+        config = case.desired.config
+        where, settings = place(wish.pool, config), cloud_settings(wish.pool, config)
+        buying = Buying(pool_row, wish.pool, wish.spec_hash, where, settings)
         if buying.place not in draft.halted:
             version = adopt(case, draft, buying, rows)
             _grow(case, draft, buying, rows, version)
@@ -42,7 +44,7 @@ def _size(case: Case, draft: Draft, name: str, rows: list[Instance]) -> None:
 
 def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance], version: int) -> None:
     """Start stopped machines, then buy what is still missing: one launch for each offering."""
-    if _held(case, setup_scope(buying.row.name, buying.spec_hash), Offer(type="")):
+    if _held(case, (setup_scope(buying.row.name, buying.spec_hash),), Offer(type="")):
         return
     offers = {kind: _offer(case, buying, kind) for kind in buying.pool.size}
     startable = [row for row in rows if _may_start(case, row)]
@@ -63,21 +65,21 @@ def _grow(case: Case, draft: Draft, buying: Buying, rows: list[Instance], versio
 def _may_start(case: Case, row: Instance) -> bool:
     """Whether it is stopped, not by the user, and the cloud did not just refuse to start one like it."""
     offer = Offer(type=row.type, market=Market(row.market), zone=row.zone)
-    return row.state == "stopped" and row.reason != USER_STOP and not _held(case, scope_of(place_of(row)), offer)
+    return row.state == "stopped" and row.reason != USER_STOP and not _held(case, scopes_of(row), offer)
 
 
 def _offer(case: Case, buying: Buying, kind: str) -> Offer | None:
     """The first market, in the pool's order, and in it the first zone in which this type is not held back."""
-    scope = scope_of(buying.place)
+    scopes = (scope_of(buying.place), request_scope(buying.row.name, buying.settings, buying.spec_hash))
     offers = (
         Offer(type=kind, market=market, zone=zone) for market in buying.pool.market for zone in zones(buying.pool)
     )
-    return next((offer for offer in offers if not _held(case, scope, offer)), None)
+    return next((offer for offer in offers if not _held(case, scopes, offer)), None)
 
 
-def _held(case: Case, scope: str, offer: Offer) -> bool:
+def _held(case: Case, scopes: tuple[str, ...], offer: Offer) -> bool:
     return any(
-        hold.scope == scope and hold.until > case.now and (hold.type, hold.market, hold.zone) in _keys(offer)
+        hold.scope in scopes and hold.until > case.now and (hold.type, hold.market, hold.zone) in _keys(offer)
         for hold in case.recorded.holds
     )
 
@@ -94,7 +96,7 @@ def _launch(case: Case, buying: Buying, offer: Offer, count: int, version: int) 
     owner, pool = case.recorded.identity, buying.pool.pool
     token = f"{pool[:20]}-{case.new_id()}{case.new_id()}"
     request = LaunchRequest(
-        token=token, offer=offer, count=count, settings=cloud_settings(buying.pool, case.desired.config),
+        token=token, offer=offer, count=count, settings=buying.settings,
         tags={CONTROLLER: owner.controller, DATABASE: owner.database_id, POOL: pool, TOKEN: token,
               SPEC: buying.spec_hash, "Name": f"{owner.controller}/{pool}"},
     )  # fmt: skip

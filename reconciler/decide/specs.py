@@ -1,6 +1,7 @@
 """Keeps the pools' rows in step with their files: the last good spec stays in force, a deleted file drains its pool."""
 
 from reconciler.decide.case import Case, Draft
+from reconciler.decide.holds import asked_anew
 from reconciler.model.change import Insert, Step, Update
 from reconciler.model.rows import PoolRow
 
@@ -16,14 +17,15 @@ def specs(case: Case, draft: Draft) -> None:
         now = {"spec": wish.spec, "spec_hash": wish.spec_hash, "present": True, "problem": wish.problem}
         changed = {key: value for key, value in now.items() if getattr(row, key) != value}
         if changed:
-            _write(draft, row, changed, case.now, wish.problem or "edited")
+            _write(case, draft, row, changed, wish.problem or "edited")
     if not case.desired.complete:
         return
     for name, row in case.recorded.pools.items():
         if name not in case.desired.pools and row.present:
-            _write(draft, row, {"present": False}, case.now, "its file is gone")
+            _write(case, draft, row, {"present": False}, "its file is gone")
 
 
-def _write(draft: Draft, row: PoolRow, sets: dict[str, object], now: float, why: str) -> None:
-    update = Update(table="pools", id=row.name, version=row.version, sets={**sets, "since": now})
-    draft.add(Step((update,), f"pool {row.name}: {why}"), ("pools", row.name))
+def _write(case: Case, draft: Draft, row: PoolRow, sets: dict[str, object], why: str) -> None:
+    update = Update(table="pools", id=row.name, version=row.version, sets={**sets, "since": case.now})
+    anew = asked_anew(case, row.name) if sets.keys() - {"problem"} else []
+    draft.add(Step((update, *anew), f"pool {row.name}: {why}"), ("pools", row.name))

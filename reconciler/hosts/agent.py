@@ -206,7 +206,9 @@ class AgentHost:
         await self._run(_CALL, "kill-all")
 
     async def close(self) -> None:
-        """Let go of the transport. Jobs go on."""
+        """Let go of the transport, once what was given up has ended there. Jobs go on."""
+        for calls in (self._starts, self._kills, self._packs, self._forgets):
+            await calls.close()
         await self._transport.close()
 
     def _target(self, target: str) -> PurePosixPath:

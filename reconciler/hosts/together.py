@@ -48,6 +48,7 @@ class Together(Generic[Item, Answer]):
         self._refusal = refusal
         self._queue: list[_Waiting[Item, Answer]] = []
         self._lanes: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Future[None]] = set()
         self._impatience: asyncio.TimerHandle | None = None
 
     async def __call__(self, item: Item, *, weight: float = 0.0, kind: Hashable = None) -> Answer:
@@ -62,6 +63,19 @@ class Together(Generic[Item, Answer]):
         elif self._impatience is None:
             self._impatience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
         return await waiting.answer
+
+    async def close(self) -> None:
+        """Wait until calls that nobody waits for any more have ended what they began."""
+        await asyncio.gather(*self._given_up, return_exceptions=True)
+
+    def _give_up(
+        self, batch: Sequence[_Waiting[Item, Answer]], doing: "asyncio.Future[None]", _: "asyncio.Future[Answer]"
+    ) -> None:
+        """Nobody waits any more for what is being done. It is cancelled once: a second time would cut short its end."""
+        if all(each.answer.cancelled() for each in batch) and not doing.done() and doing not in self._given_up:
+            self._given_up.add(doing)
+            doing.add_done_callback(self._given_up.discard)
+            doing.cancel()
 
     def _lose_patience(self) -> None:
         """What is under way takes long: whoever waits since then goes beside it."""
@@ -82,7 +96,7 @@ class Together(Generic[Item, Answer]):
         while batch := self._next():
             doing = asyncio.ensure_future(self._do(batch))
             for each in batch:
-                each.answer.add_done_callback(functools.partial(_give_up, batch, doing))
+                each.answer.add_done_callback(functools.partial(self._give_up, batch, doing))
             try:
                 await asyncio.wait([doing])
             finally:
@@ -123,9 +137,3 @@ def _fail(batch: Sequence[_Waiting[Any, Any]], error: Exception) -> None:
     for each in batch:
         if not each.answer.done():
             each.answer.set_exception(error)
-
-
-def _give_up(batch: Sequence[_Waiting[Any, Any]], doing: "asyncio.Future[None]", _: "asyncio.Future[Any]") -> None:
-    """Nobody waits any more for what is being done."""
-    if all(each.answer.cancelled() for each in batch):
-        doing.cancel()

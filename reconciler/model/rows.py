@@ -161,7 +161,9 @@ class Launch:
 class Hold:
     """What is not tried again before a time, because it failed: an offer without capacity, a setup that fails."""
 
-    scope: str  # <cloud> <place> for a cloud's refusal, pool:<name>:<spec hash> for a machine that never became ready
+    # <cloud> <place> for a cloud's refusal, request:<pool>:<hash> where the request was wrong, adopt:<pool>:<cloud id>,
+    # pool:<name>:<spec hash> for a machine that never became ready
+    scope: str
     type: str
     market: str
     zone: str

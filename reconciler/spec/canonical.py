@@ -93,6 +93,15 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_readable(path: Path) -> None:
+    """Raise the OSError that `content_hash` would, without reading all that is there."""
+    for _, file in _walk(path):
+        kind = stat.S_IFMT(file.lstat().st_mode)
+        if stat.S_ISREG(kind):
+            with file.open("rb", buffering=0) as stream:
+                stream.read(1)
+
+
 def _walk(path: Path) -> Iterator[tuple[str, Path]]:
     """A path and all below it, by relative name, sorted; links are not followed, save the path itself."""
     path = path.resolve(strict=True)

@@ -10,16 +10,18 @@ import attrs
 from attrs import frozen
 
 from reconciler.model.offer import Market
+from reconciler.spec.canonical import check_readable
 from reconciler.spec.errors import Problem, SpecError, shown
 from reconciler.spec.fields import anchored, anchored_database
 from reconciler.spec.forms import Content, keys_of, mark
-from reconciler.spec.options import KINDS, Kinds
+from reconciler.spec.options import KINDS, Kinds, LocalCloud
 from reconciler.spec.plain import Plain
 from reconciler.spec.structure import Findings, structure
 from reconciler.spec.tree import read_tree
 from reconciler.spec.values import Config, Pool, SubmissionOptions
 
 SUFFIXES = (".yml", ".yaml")
+_READABLE = "let us read all of it, or name another"
 
 
 @frozen(kw_only=True)
@@ -51,12 +53,10 @@ def load_pool(path: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str] = 
     """One pool spec file, with every path on this computer made absolute. Raises SpecError."""
     plain = _plain(path, environ)
     pool: Pool = _structured(plain, Pool, kinds)
-    problems = [
-        plain.problem(("files", key), f"there is no {shown(key)}", "check the path", at_key=True)
-        for key, here in zip(plain.value.get("files", ()), pool.files, strict=True)
-        if not os.path.lexists(here)
-    ]
-    problems += _missing_contents(pool, plain)
+    problems = [*_bad_files(pool, plain), *_bad_contents(pool, plain)]
+    if pool.adopt and isinstance(pool.cloud.settings, LocalCloud):
+        hint = "remove it: machines of the local cloud are all made by us"
+        problems.append(plain.problem(("adopt",), "the local cloud has no machines of others", hint, at_key=True))
     if pool.idle.stop is not None and Market.SPOT in pool.market:
         what, hint = "a spot machine cannot be stopped", "write one time, such as 10m, or market: on-demand"
         problems.append(plain.problem(("idle",), what, hint))
@@ -65,15 +65,38 @@ def load_pool(path: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str] = 
     return pool
 
 
-def _missing_contents(pool: Pool, plain: Plain) -> Iterable[Problem]:
-    """Files of the cloud's settings that are not there: what they say is part of what a machine is."""
+def _bad_files(pool: Pool, plain: Plain) -> Iterable[Problem]:
+    """Files that are to be brought to machines, and are not there or cannot be read."""
+    for key, here in zip(plain.value.get("files", ()), pool.files, strict=True):
+        if not os.path.lexists(here):
+            yield plain.problem(("files", key), f"there is no {shown(key)}", "check the path", at_key=True)
+        elif why := _unreadable(here):
+            yield plain.problem(("files", key), f"{shown(key)} cannot be read: {why}", _READABLE, at_key=True)
+
+
+def _bad_contents(pool: Pool, plain: Plain) -> Iterable[Problem]:
+    """The same of the files that the cloud's settings name: what they say is part of what a machine is."""
     settings: Any = pool.cloud.settings
     options: Any = type(settings)
     for key in keys_of(options).values():
         file = getattr(settings, key.field)
-        if mark(key.annotation, Content) and file is not None and not file.is_file():
-            path = ("cloud", pool.cloud.kind, key.name)
+        if not mark(key.annotation, Content) or file is None:
+            continue
+        path = ("cloud", pool.cloud.kind, key.name)
+        if not file.is_file():
             yield plain.problem(path, f"there is no file {shown(str(file))}", "check the path")
+        elif why := _unreadable(file):
+            yield plain.problem(path, f"{shown(str(file))} cannot be read: {why}", _READABLE)
+
+
+def _unreadable(here: Path) -> str:
+    """Why a file, or something in a folder, cannot be read; empty where it can."""
+    try:
+        check_readable(here)
+    except OSError as error:
+        below = error.filename and Path(str(error.filename)) != here
+        return f"{error.filename}: {error.strerror}" if below else str(error.strerror)
+    return ""
 
 
 def load_submission(path: Path, *, environ: Mapping[str, str] | None = None) -> SubmissionOptions:
@@ -109,11 +132,14 @@ def load_pools(folder: Path, kinds: Kinds = KINDS, *, environ: Mapping[str, str]
 
 
 def queue_problems(config: Config, pools: Pools, *, environ: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
-    """What the queue in config.yml says of pools that is not so; nothing while a refused file may hold the pool."""
+    """What the queue in config.yml says that is not so; nothing of pools while a refused file may hold its pool."""
     names = sorted(pools.by_name)
-    if pools.refused or not names:
+    if why := _unlistable(config.queue.folder):
+        path, what = ("queue", "folder"), f"it cannot be listed: {why}"
+        hint = "make the folder, or name another"
+    elif pools.refused or not names:
         return ()
-    if config.queue.pool and config.queue.pool not in names:
+    elif config.queue.pool and config.queue.pool not in names:
         path, what = ("queue", "pool"), f"there is no pool {shown(config.queue.pool)}"
         hint = f"name one of {', '.join(names)}"
     elif config.queue.folder and not config.queue.pool and len(names) > 1:
@@ -124,6 +150,15 @@ def queue_problems(config: Config, pools: Pools, *, environ: Mapping[str, str] =
         return (_plain(config.source, environ).problem(path, what, hint),)
     except SpecError as error:  # edited since
         return error.problems
+
+
+def _unlistable(folder: Path | None) -> str:
+    """Why a folder cannot be listed; empty where it can, or where there is none to list."""
+    try:
+        next(folder.iterdir() if folder else iter(()), None)
+    except OSError as error:
+        return str(error.strerror)
+    return ""
 
 
 def _plain(path: Path, environ: Mapping[str, str]) -> Plain:

@@ -14,7 +14,7 @@ from reconciler.spec.tree import Mapping, Node, Scalar, Sequence
 # YAML 1.2's core schema. Longer numbers are text: no key takes one.
 _NOTHING = re.compile(r"~|null|Null|NULL|")
 _TRUTH = re.compile(r"true|True|TRUE|false|False|FALSE")
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
+_WHOLE = re.compile(r"[-+]?[0-9]{1,40}", re.ASCII)
 _OTHER_BASE = re.compile(r"0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}", re.ASCII)
 _FRACTION = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII

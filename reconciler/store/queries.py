@@ -69,6 +69,14 @@ class Queries:
         by_label = next((row for row in found if row.label == named), None)
         return by_id or by_label or (found[-1] if found else None)
 
+    def latest_retry(self, row: Submission) -> Submission:
+        """The latest of a submission, its retries, and theirs."""
+        retries = select(SUBMISSIONS).where(SUBMISSIONS.c.retry_of != "").order_by(SUBMISSIONS.c.created)
+        again = {found.retry_of: Submission(*found) for found in self._all(retries)}
+        while row.id in again:
+            row = again[row.id]
+        return row
+
     def instances(self, *, include_final: bool = False, pool: str = "") -> list[Instance]:
         """Instances in order of birth."""
         statement = select(INSTANCES).order_by(INSTANCES.c.born, INSTANCES.c.token, INSTANCES.c.index)

@@ -43,15 +43,18 @@ class Store(Queries):
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = _random_id,
         patience: float = PATIENCE,
+        look: bool = False,
     ) -> "Store":
         """Open a database, or make a new one this controller's. Raises StoreError, and then nothing was written.
 
-        `clock` (seconds since the epoch) is SQLite's; PostgreSQL has its own.
+        `clock` (seconds since the epoch) is SQLite's; PostgreSQL has its own. `look`: also for somebody who may only
+        read SQLite's file, which then has to be there.
         """
-        database = open_database(url, patience=patience)
+        database = open_database(url, patience=patience, look=look)
         try:
             prepare(database)
-            return cls(database, identify(database, controller, new_id, clock()), clock)
+            identity = identify(database, controller, new_id, clock())
+            return cls(database.kept(), identity, clock)
         except BaseException:
             database.close()
             raise

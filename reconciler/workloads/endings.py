@@ -1,5 +1,6 @@
 """What the end of a job means, as far as no workload needs to look at its outputs, and what all jobs are told."""
 
+import re
 import signal
 from collections.abc import Mapping
 
@@ -10,6 +11,8 @@ from reconciler.model.rows import Outcome
 from reconciler.model.snapshot import Verdict
 from reconciler.workloads.words import last_words
 
+_SIZES = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+_BYTES = re.compile(r"\b(\d{4,}) bytes$")  # as the agent says its limits
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -62,7 +65,14 @@ def with_words(message: str, words: str) -> str:
 def _refused(collected: Collected) -> str:
     first, *others = collected.refused
     more = f", and {len(others)} more" if others else ""
-    return f"an output was refused: {printable(first)}{more}"
+    return f"an output was refused: {_BYTES.sub(_size, printable(first))}{more}"
+
+
+def _size(found: re.Match[str]) -> str:
+    """Bytes as people write them."""
+    count = int(found[1])
+    size, unit = next(((size, unit) for size, unit in _SIZES if count >= size), (1, "bytes"))
+    return f"{count / size:.4g} {unit}"
 
 
 def _duration(seconds: float) -> str:

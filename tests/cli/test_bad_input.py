@@ -29,6 +29,7 @@ CONFIGS: dict[str, tuple[bytes, str]] = {
     "aliases that explode": (BOMB.encode() + CONFIG.encode(), "config.yml:"),
     "a python tag": (CONFIG.replace("tests\n", "!!python/object/apply:os.system [id]\n").encode(), "config.yml:1:13: "),
     "not a database": (CONFIG.replace("sqlite:///tests.db", "mysql://x/y").encode(), "config.yml:2:11: "),
+    "a misspelt queue": (CONFIG.replace("submissions/", "submisions/").encode(), "config.yml:5:17: queue.folder: "),
     "an unknown pool": (CONFIG.replace("pool: cpu", "pool: gpu").encode(), "there is no pool 'gpu'; name one of cpu"),
 }
 
@@ -40,6 +41,15 @@ SPECS: dict[str, tuple[str, str]] = {
     "an unknown workload": (POOL.replace("script:", "skript:"), "did you mean script?"),
     "a misspelt key": (POOL.replace("size:", "sizee:"), "did you mean size?"),
     "a duration without a unit": (POOL + "idle: 10\n", "the duration 10 has no unit"),
+    "a file that cannot be read": (
+        POOL + "files: {/proc/self/mem: ~/x}\n",
+        "cpu.yml:5:9: files: '/proc/self/mem' cannot be read: Input/output error; let us read all of it",
+    ),
+    "machines of others here": (POOL + "adopt: [x]\n", "cpu.yml:5:1: the local cloud has no machines of others"),
+    "a size beyond all bounds": (
+        POOL.replace("0..2", "99999999999999999999"),
+        "the size 99999999999999999999 is too large; write 100000 at most",
+    ),
     "two things": (POOL.replace("0..2", "-1") + "slots: 0\n", "cpu.yml:5:8: slots: 0 is out of range"),
 }
 
@@ -94,6 +104,25 @@ def test_no_config(invoke: Invoke, here: Path, words: list[object]) -> None:
     assert "other.yml:1:1: there is no such file" in told.output
 
 
+@pytest.mark.parametrize("target", ["config.yml", "nowhere.yml"], ids=["a loop", "nowhere"])
+@pytest.mark.parametrize("words", [[], ["--config", "config.yml"]], ids=["by default", "named"])
+def test_a_config_that_is_a_link_to_nothing(invoke: Invoke, here: Path, target: str, words: list[object]) -> None:
+    (here / "config.yml").unlink()
+    (here / "config.yml").symlink_to(target)
+    told_off(invoke, here, [*words, "status"], "config.yml: is a link that leads nowhere (")
+
+
+def test_a_config_whose_name_is_too_long(invoke: Invoke, here: Path) -> None:
+    told_off(invoke, here, ["status", "--config", "x" * 5000], f"--config {'x' * 60}…: File name too long")
+
+
+def test_a_pool_whose_files_cannot_be_read_is_told_by_doctor(invoke: Invoke, here: Path) -> None:
+    (here / "specs" / "cpu.yml").write_text(POOL + "files: {/proc/self/mem: ~/x}\n")
+    told = invoke("doctor")
+    assert told.exit_code == 2
+    assert "cpu.yml:5:9" in told.stdout
+
+
 def test_no_pools(invoke: Invoke, here: Path) -> None:
     (here / "specs" / "cpu.yml").unlink()
     told_off(invoke, here, ["--once"], "holds no pool spec file")
@@ -146,7 +175,8 @@ def test_a_database_that_is_not_ours(
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b", "..", ".", "a\nb", "-x", "x" * 300, "a b", "$(id)", "a;b", "`id`", "a'b", "\x1b[31m", "größe", "*"]
+    "name",
+    ["", "a/b", "..", ".", "a\nb", "-x", "x" * 300, "a b", "$(id)", "a;b", "`id`", "a'b", "\x1b[31m", "größe", "*"],
 )
 def test_a_bad_name(invoke: Invoke, here: Path, name: str) -> None:
     folder = submission(here, "true")

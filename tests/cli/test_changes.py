@@ -9,7 +9,7 @@ from attrs import evolve
 from rich.console import Console
 
 from reconciler.cli.changes import changes, plan
-from reconciler.cli.progress import Display, Lines
+from reconciler.cli.progress import Display, Lines, loud
 from reconciler.decide.case import Decision, Orphan
 from reconciler.decide.settled import Standing
 from reconciler.loop import Passed
@@ -95,6 +95,26 @@ def passed(steps: Sequence[Step] = (), **changed: object) -> Passed:
     )  # fmt: skip
 
 
+def test_what_waits_for_us_is_told_once_for_each_reason() -> None:
+    def struck(error: str) -> Step:
+        sets = {"strikes": 1, "last_error": error, "not_before": NOW + 5}
+        return Step((Update(table="submissions", id="7f", version=1, sets=sets),), "good: waits")
+
+    def told(before: str, error: str) -> list[str]:
+        row = evolve(GOOD, state="collecting", last_error=before)
+        return [str(each) for each in loud(passed([struck(error)], submissions={"7f": row}))]
+
+    again = "tried again in 5s, then now and then"
+    line = f"! submission good: collecting waits: cannot write {{}}: No space left on device; {again}"
+    full = "ours: cannot write /results/.incoming/7f.1~{}: No space left on device"
+    assert told("", full.format("a")) == [line.format("/results/.incoming/7f.1~a")]
+    assert told(full.format("a"), full.format("b")) == []
+    assert told("ours: cannot write /r: Permission denied", full.format("b")) == [
+        line.format("/results/.incoming/7f.1~b")
+    ]
+    assert told("", "unreachable: no answer") == []
+
+
 def test_a_pipe_gets_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     evil = submission("8b", label="\x1b[31mevil")
     with Lines() as progress:
@@ -127,6 +147,14 @@ def test_the_display_fits_80_columns_and_shows_what_is_waited_for() -> None:
     assert "succeeded" in text.splitlines()[0]
     assert "tests · 6 queued · 30 running · 2 failed, 1 succeeded · 1 machine" in text
     assert "… and 18 more" in text
+    aside = Standing(queued_aside={"cpu": 2})
+    display.tell(evolve(passed(waiting={"cpu": Waiting(ready=5), "gpu": Waiting(ready=2)}), standing=aside))
+    console.print(display.picture())
+    assert "3 of pool cpu for a free slot" in out.getvalue()
+    display.tell(evolve(passed(waiting={"cpu": Waiting(ready=2)}), standing=aside))
+    out.truncate(0)
+    console.print(display.picture())
+    assert "for a free slot" not in out.getvalue()
     for part in ("5 of pool cpu for a free slot", "1 of pool cpu are tried again", "capacity: none", "no such pool"):
         assert f"waiting: {part}" in text or part in text
 

@@ -10,7 +10,7 @@ import pytest
 from attrs import define, evolve, field
 
 from reconciler.cli import destroy
-from reconciler.cli.ours import Look, Ours, Patience, Seen
+from reconciler.cli.ours import Look, Ours, Patience, Seen, named
 from reconciler.clouds.base import Cloud, CloudError, Here, Owner
 from reconciler.clouds.local import LocalCloud, local_place
 from reconciler.model.offer import Fault, LaunchRequest, Listing, Machine, MachineState, Offer, Place
@@ -55,7 +55,7 @@ def test_with_nothing_there_it_says_where_it_looked(invoke: Invoke, here: Path) 
     before = tree(here)
     told = invoke("destroy")
     assert told.exit_code == 0
-    assert "no machine of controller tests is left in local" in told.stdout
+    assert told.stdout == "no machine of controller tests is left in local .reconciler/machines\n"
     assert tree(here) == before
 
 
@@ -269,6 +269,26 @@ def test_a_place_of_a_cloud_that_this_version_does_not_have(here: Path) -> None:
     left = asyncio.run(destroy.run(load_config(here / "config.yml"), {}, Patience(clock=lambda: 0.0), yes=True))
     assert len(left) == 1
     assert left[0].endswith("this version has no such cloud")
+
+
+@pytest.mark.parametrize(
+    ("cloud", "settings", "words"),
+    [
+        ("ec2", {"region": "eu-west-1", "profile": None}, "ec2 eu-west-1"),
+        (
+            "ec2",
+            {"region": "eu-west-1", "profile": "x", "access_key_id": "${KEY}", "endpoint_url": "http://h:1"},
+            "ec2 eu-west-1, profile x, keys of ${KEY}, at http://h:1",
+        ),
+        ("local", {"folder": "/srv/machines"}, "local /srv/machines"),
+        ("ssh", {"machines": ["a", "b"], "user": "u"}, "ssh a, b"),
+        ("ec2", {}, "ec2 {}"),
+        ("ec2", [], "ec2 []"),
+        ("mars", {"base": 1}, 'mars {"base": 1}'),
+    ],
+)
+def test_a_place_in_words(cloud: str, settings: object, words: str) -> None:
+    assert named(Place(cloud=cloud, settings=json.dumps(settings))) == words
 
 
 def test_machines_of_one_look() -> None:

@@ -33,6 +33,18 @@ def test_it_is_local_and_here_by_default(invoke: Invoke, tmp_path: Path, monkeyp
     assert {str(name) for name in dict(templates("local"))} == set(tree(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("folder", "controller"),
+    [("iris", "iris"), ("My Runs (2)", "my-runs-2"), ("2024", "runs-2024"), ("null", "runs-null"), ("é", "runs"),
+     ("x" * 100, "x" * 63), ("_a", "a")],
+)  # fmt: skip
+def test_the_controller_is_named_after_the_folder(invoke: Invoke, tmp_path: Path, folder: str, controller: str) -> None:
+    assert invoke("init", "ec2", tmp_path / folder).exit_code == 0
+    assert load_config(tmp_path / folder / "config.yml").controller == controller
+    assert "no other of the account may have it" in (tmp_path / folder / "config.yml").read_text()
+    assert (tmp_path / folder / ".gitignore").exists()
+
+
 @pytest.mark.parametrize("name", ["config.yml", "specs/local.yml", "submissions/hello/run.sh"])
 def test_it_never_writes_over_a_file(invoke: Invoke, tmp_path: Path, name: str) -> None:
     mine = tmp_path / name

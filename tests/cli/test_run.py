@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -76,6 +77,18 @@ def test_until_settled_shows_what_became_of_everything_and_starts_nothing_again(
     assert invoke("history", "--json").stdout == history
 
 
+def test_a_type_that_the_pool_does_not_have_is_set_aside_and_holds_up_nobody(here: Path, start: Start) -> None:
+    for name, options in (("picky", "instance_types: [huge]\n"), ("easy", "priority: 1\n")):
+        (here / "submissions" / name).mkdir()
+        (here / "submissions" / name / "run.sh").write_text("true")
+        (here / "submissions" / name / "submission.yml").write_text(options)
+    process = start("--until-settled")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, out + err
+    assert "set aside: 1 queued for pool cpu: it names huge, and pool cpu has local only" in out.splitlines()
+    assert any(re.fullmatch(r"easy +succeeded +1", line) for line in out.splitlines())
+
+
 def test_quiet_prints_the_table_alone(here: Path, invoke: Invoke, start: Start) -> None:
     invoke("submit", submission(here, "true", "good"))
     out, _ = start("--until-settled", "--quiet").communicate(timeout=PATIENCE)
@@ -117,6 +130,33 @@ def test_a_signal_ends_it_cleanly_and_the_job_runs_on(
     assert later.returncode == 0
     assert (results(invoke, "endless") / "out" / "home").exists()
     assert results(invoke, "endless").name == "1"
+
+
+# Stands for the program of its name on machines: what packs results comes to no end.
+PACKS_FOR_EVER = """\
+#!/bin/sh
+case "$*" in *c*f*) touch {packing}; exec sleep 1000;; esac
+exec {tar} "$@"
+"""
+
+
+@pytest.mark.parametrize("word", ["--once", "--until-settled"])
+def test_a_signal_while_results_come_home_ends_it_without_a_word_of_pythons(
+    here: Path, invoke: Invoke, start: Start, word: str
+) -> None:
+    packing, programs = here / "packing", here / "programs"
+    programs.mkdir()
+    (programs / "tar").write_text(PACKS_FOR_EVER.format(packing=packing, tar=shutil.which("tar")))
+    (programs / "tar").chmod(0o755)
+    for name in ("one", "two"):
+        invoke("submit", submission(here, "mkdir out; echo home > out/x", name))
+    while not packing.exists():
+        running = start(word, PATH=f"{programs}:{os.environ['PATH']}")
+        until(lambda running=running: packing.exists() or running.poll() is not None)  # type: ignore[misc]
+    running.terminate()
+    out, err = running.communicate(timeout=PATIENCE)
+    assert (running.returncode, err) == (3, ""), out
+    assert "stopped: " in out
 
 
 # A run whose clean end takes long: it waits for a thread, as it waits for a database that is locked.

@@ -9,6 +9,8 @@ import pytest
 from attrs import evolve, fields
 from sqlalchemy import insert
 
+from reconciler.clouds.local import local_place
+from reconciler.decide.sightings import scope_of
 from reconciler.model.assignment import Assignment
 from reconciler.model.rows import Hold
 from reconciler.store.store import Store
@@ -55,7 +57,7 @@ QUEUED: dict[str, tuple[list[Any], str]] = {
     "no such pool": ([waiting(pool="gpu")], "there is no pool gpu (there are: cpu)"),
     "no pool": ([waiting(pool="")], "there is no pool (none was named)"),
     "backoff": ([waiting(not_before=SOON, spent='{"lost": 2}')], "held back until it is tried again in 59m"),
-    "another type": ([waiting(types='["big"]')], "it names big, and pool cpu has local only"),
+    "another type": ([waiting(types='["big"]')], "it names big, and pool cpu has local only; add one"),
     "a machine is on its way": ([waiting(), local("m1", "booting")], "machine m1 is booting, for 1m"),
     "a free slot": ([waiting(), local("m1", "ready")], "the next pass places it"),
     "a silent machine": (
@@ -142,9 +144,10 @@ def test_a_pool_that_may_keep_it_keeps_an_idle_machine(invoke: Invoke, here: Pat
     assert "pool cpu keeps at least 1 local" in invoke("show", "m1").stdout
 
 
-def test_what_is_held_back_is_told(invoke: Invoke, store: Store) -> None:
+def test_what_is_held_back_is_told(invoke: Invoke, here: Path, store: Store) -> None:
     fill(store, waiting())
-    hold = lately(Hold("local {}", "local", "on-demand", "", SOON, 1, "capacity: none left"))
+    scope = scope_of(local_place(here / ".reconciler" / "machines"))
+    hold = lately(Hold(scope, "local", "on-demand", "", SOON, 1, "capacity: none left"))
     with store.database.writing() as connection:
         connection.execute(insert(HOLDS).values(tuple(getattr(hold, name) for name in HOLDS.c.keys())))  # noqa: SIM118
     assert "no machine can be had: capacity: none left; tried again in 59m" in invoke("show", "s").stdout

@@ -39,17 +39,18 @@ def row(name: str = "m1", *, address: str = "10.0.0.1", host_key: str = KEY, **s
     )  # fmt: skip
 
 
-def line(login: Login, words: Sequence[str] = (), *, first_use: bool = False) -> list[str]:
+def line(login: Login, words: Sequence[str] = (), *, first_use: bool = False, terminal: bool = False) -> list[str]:
+    pinned = Path("/tmp/known hosts")
     return list(
-        arguments(login, words, program="ssh", alias="m1", pinned=Path("/tmp/known hosts"), first_use=first_use)
+        arguments(login, words, program="ssh", alias="m1", pinned=pinned, first_use=first_use, terminal=terminal)
     )
 
 
-def understood(login: Login, *, first_use: bool = False) -> dict[str, str]:
+def understood(login: Login, *, first_use: bool = False, terminal: bool = False) -> dict[str, str]:
     """What OpenSSH itself makes of the command line."""
     if shutil.which("ssh") is None:
         pytest.skip("OpenSSH's client: there is no program ssh")
-    words = line(login, first_use=first_use)
+    words = line(login, first_use=first_use, terminal=terminal)
     told = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True).stdout
     return {key: value for key, _, value in (each.partition(" ") for each in told.splitlines())}
 
@@ -60,6 +61,11 @@ def test_the_settings_that_the_machine_was_born_with() -> None:
         address="10.0.0.1", port=2022, user="admin", key_path=Path("/keys/b.pem"), via="me@gate:23",
         known_hosts=Path("/k"), host_key=KEY,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("terminal", "wanted"), [(True, "true"), (False, "false")])
+def test_ssh_does_not_have_to_find_out_about_a_terminal(*, terminal: bool, wanted: str) -> None:
+    assert understood(LOGIN, terminal=terminal)["requesttty"] == wanted
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import pytest
 from attrs import fields
 from jsonschema import validate
 
-from reconciler.model.change import Step
-from reconciler.model.rows import Event
+from reconciler.clouds.local import local_place
+from reconciler.decide.sightings import scope_of
+from reconciler.model.change import Replace, Step
+from reconciler.model.rows import Event, Hold
 from reconciler.store.store import Store
 from tests.cli.cli_rows import POOL, Invoke
 from tests.store.store_rows import attempt, born, fill, instance, move, submission
@@ -80,6 +82,35 @@ def test_status_for_programs(invoke: Invoke, here: Path, lived_in: Store) -> Non
     assert {row["id"]: row["state"] for row in found["instances"]} == {
         "m1": "ready", "m2": "terminated", "m3": "draining"
     }  # fmt: skip
+
+
+def test_why_something_never_runs_as_things_are(invoke: Invoke, store: Store) -> None:
+    fill(store, submission("picky", types='["huge"]'), submission("lost", pool="gone"), submission("easy"))
+    lines = {line.split()[0]: line for line in invoke("status").stdout.splitlines() if " queued " in line}
+    assert "it names huge, and pool cpu" in lines["picky"]
+    assert lines["lost"].rstrip().endswith("no such pool")
+    assert "pool" not in lines["easy"]
+
+
+def test_pools_names_each_offer_that_is_held_back_and_none_that_is_asked_for_no_more(
+    invoke: Invoke, here: Path, store: Store
+) -> None:
+    spec = POOL.replace("0..2}", "0..2, big: 1}") + "market: spot, then on-demand\n"
+    (here / "specs" / "cpu.yml").write_text(spec)
+    (here / "specs" / "cpu-2.yml").write_text(spec.replace("pool: cpu", "pool: cpu-2"))  # at the same place
+    scope, until = scope_of(local_place(here / ".reconciler" / "machines")), store.now() + 3600
+    offers = [
+        (scope, "local", "spot"),
+        (scope, "local", "on-demand"),
+        (scope, "gone", "spot"),
+        ("ec2 {}", "big", "spot"),
+    ]
+    holds = [Hold(where, kind, market, "", until, 1, "capacity: none") for where, kind, market in offers]
+    store.apply([Step(tuple(Replace("holds", hold) for hold in holds), "")], now=store.now(), by="test")
+    told = [line for line in invoke("pools").stdout.splitlines() if line.startswith("held back")]
+    assert [line.partition(": ")[2] for line in told] == [
+        "local spot: capacity: none", "local on-demand: capacity: none"
+    ]  # fmt: skip
 
 
 def test_status_of_nothing(invoke: Invoke, here: Path) -> None:

@@ -6,11 +6,35 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+import reconciler
+from reconciler.api import RequestError, retry
 from reconciler.model.rows import Submission
+from reconciler.spec.loader import load_config
 from reconciler.store.store import Store
 from tests.cli.cli_rows import CONFIG, POOL, Invoke, submission
 from tests.store.store_rows import DELIVERY, fill, instance
 from tests.store.store_rows import submission as row
+
+
+def test_what_runs_again_already_is_not_tried_again(invoke: Invoke, store: Store) -> None:
+    fill(store, row("one", state="failed", content="ab"))
+    assert invoke("retry", "one").exit_code == 0
+    again = next(found for found in store.submissions() if found.retry_of == "one")
+    told = invoke("retry", "one")
+    assert told.exit_code == 2
+    assert told.stderr == f"one is queued again already as {again.label}, which is queued\n"
+    assert len(store.submissions()) == 2
+
+
+def test_two_that_try_again_at_once_make_one(here: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other has written since we looked."""
+    fill(store, row("one", state="failed", content="ab"))
+    config, failed = load_config(here / "config.yml"), only(store)
+    made = retry(config, store, failed)
+    monkeypatch.setattr(store, "latest_retry", lambda found: found)
+    with pytest.raises(RequestError, match=f"queued again already as {made.label}"):
+        retry(config, store, failed)
+    assert len(store.submissions()) == 2
 
 
 def only(store: Store) -> Submission:
@@ -54,6 +78,18 @@ def test_several_pools_and_none_named(invoke: Invoke, here: Path) -> None:
     told = invoke("submit", submission(here, "true"))
     assert told.exit_code == 2
     assert "--pool: cpu, gpu" in told.stderr
+
+
+@pytest.mark.parametrize("words", [("--type", "locl"), ()])
+def test_a_type_that_the_pool_does_not_have(invoke: Invoke, here: Path, store: Store, words: tuple[str, ...]) -> None:
+    folder = submission(here, "true")
+    (folder / "submission.yml").write_text("instance_types: [locl]\n")
+    told = invoke("submit", folder, *words)
+    assert told.exit_code == 2
+    assert "it names locl, and pool cpu has local only; did you mean local?" in told.stderr
+    with pytest.raises(RequestError, match="pool cpu has local only"):
+        reconciler.submit(here / "config.yml", folder)
+    assert not store.submissions()
 
 
 def test_cancel_by_name_label_or_id(invoke: Invoke, store: Store) -> None:

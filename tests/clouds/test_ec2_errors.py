@@ -4,12 +4,14 @@ import socket
 from typing import Any
 
 import botocore.exceptions
+import botocore.parsers
 import pytest
 
 from reconciler.clouds.base import CloudError
 from reconciler.clouds.ec2_errors import CODES, FAILURES, cloud_error, fault_of, unknown_ids
 from reconciler.model.offer import Fault
-from tests.clouds.cloud_cases import run
+from reconciler.spec.options import Ec2Cloud as Options
+from tests.clouds.cloud_cases import OWNER, run
 from tests.clouds.ec2_cases import cloud, options, request
 from tests.ec2.control import Ec2
 
@@ -92,6 +94,40 @@ def test_a_region_that_is_none_is_refused(ec2: Ec2, region: str) -> None:
     with cloud(settings) as made, pytest.raises(CloudError) as refusal:
         run(made.launch(request(settings)))
     assert refusal.value.fault is Fault.REFUSED
+
+
+@pytest.fixture
+def on_mars(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """Settings of a region that there is not, and no address but what its name makes."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    return options(ec2, region="eu-wset-1", endpoint_url=None, image="ami-1")
+
+
+def test_where_there_is_no_region_nothing_is_sent_and_nothing_can_be(on_mars: Options) -> None:
+    with cloud(on_mars) as made:
+        with pytest.raises(CloudError, match="EC2 has no region eu-wset-1; did you mean eu-west-1") as refusal:
+            run(made.launch(request(on_mars)))
+        listing = run(made.listing(OWNER))
+    assert refusal.value.fault is Fault.REFUSED
+    assert (listing.complete, listing.machines) == (True, ())
+
+
+def test_another_service_may_have_regions_of_its_own(
+    ec2: Ec2, on_mars: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
+    with cloud(on_mars) as made:
+        run(made.listing(OWNER))
+    assert ec2.calls()["DescribeInstances"] == 1
+
+
+def test_a_page_where_an_answer_should_be_is_not_quoted() -> None:
+    error = botocore.parsers.ResponseParserError("Unable to parse response (no element), invalid XML received:\nb'<!d'")
+    assert cloud_error(error).message == (
+        "ResponseParserError: Unable to parse response (no element), invalid XML received"
+    )
 
 
 def test_a_profile_that_is_none_is_denied(ec2: Ec2) -> None:

@@ -4,14 +4,29 @@ import pytest
 from attrs import evolve
 
 from reconciler.decide import decide
-from reconciler.decide.holds import setup_scope
+from reconciler.decide.holds import concerning, named, request_scope, setup_scope
 from reconciler.decide.sightings import scope_of
 from reconciler.lifecycle.instance import USER_STOP
-from reconciler.model.offer import Market
-from reconciler.model.rows import Attempt, Hold, Instance, Stranger
-from reconciler.model.snapshot import Waiting
+from reconciler.model.change import Delete
+from reconciler.model.offer import Fault, Market
+from reconciler.model.rows import Attempt, Hold, Instance, PoolRow, Stranger
+from reconciler.model.snapshot import Answer, Failed, Waiting
+from reconciler.spec.places import cloud_settings
 from reconciler.spec.values import Idle, Size
-from tests.decide.decide_cases import HASH, NOW, PLACE, POOL, at_work, births, case, instance, moves, submission, types
+from tests.decide.decide_cases import (
+    CONFIG,
+    HASH,
+    NOW,
+    PLACE,
+    POOL,
+    at_work,
+    births,
+    case,
+    instance,
+    moves,
+    submission,
+    types,
+)
 
 FIXED = evolve(POOL, size={"small": Size(low=2, high=2)})
 TWO_TYPES = evolve(POOL, size={"small": Size(low=0, high=2), "large": Size(low=0, high=2)})
@@ -121,6 +136,59 @@ def test_a_spec_whose_machines_never_became_ready_buys_none_and_an_edited_one_do
     hold = Hold(setup_scope("cpu", HASH), "", "", "", NOW + 9.0, 1, "setup failed")
     assert bought(decide(case(pool=FIXED, recorded={"holds": (hold,)}))) == []
     assert len(bought(decide(case(pool=FIXED, spec_hash="v2", recorded={"holds": (hold,)})))) == 2
+
+
+SETTINGS = cloud_settings(POOL, CONFIG)
+WRONG = Hold(request_scope("cpu", SETTINGS, HASH), "small", "on-demand", "", NOW + 9.0, 1, "refused: no such image")
+ROOM = Hold(scope_of(PLACE), "small", "on-demand", "", NOW + 9.0, 1, "capacity: none")
+
+
+@pytest.mark.parametrize("scope", [("gpu", SETTINGS, HASH), ("cpu", "{}", HASH), ("cpu", SETTINGS, "v2")])
+def test_a_wrong_request_is_held_back_and_neither_another_pools_nor_an_edited_one(scope):
+    assert bought(decide(case(pool=FIXED, recorded={"holds": (WRONG,)}))) == []
+    other = evolve(WRONG, scope=request_scope(*scope))
+    assert len(bought(decide(case(pool=FIXED, recorded={"holds": (other,)})))) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "scope"),
+    [
+        (Fault.REFUSED, WRONG.scope),
+        (Fault.DENIED, WRONG.scope),
+        (Fault.CAPACITY, ROOM.scope),
+        (Fault.QUOTA, ROOM.scope),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_remembered_of_its_pool_and_the_rest_of_its_place(fault, scope):
+    row = instance("a", "launching", settings=SETTINGS)
+    answer = Answer(
+        table="instances", id="a", state="launching", since=row.since, result=Failed(fault=fault, message="no")
+    )
+    (hold,) = (
+        write.row
+        for step in decide(case(instances=[row], observed={"answers": (answer,)})).steps
+        for write in step.writes
+        if isinstance(getattr(write, "row", None), Hold)
+    )
+    assert (hold.scope, hold.type, hold.reason) == (scope, "small", f"{fault}: no")
+
+
+def test_an_edit_forgets_that_requests_were_wrong_and_nothing_else():
+    before = PoolRow("cpu", 1, "{}", HASH, True, "", 0.0)
+    others = (ROOM, evolve(WRONG, scope=request_scope("cpu-2", SETTINGS, HASH)))
+    old = evolve(WRONG, scope=request_scope("cpu", SETTINGS, "v0"))
+    decision = decide(case(recorded={"pools": {"cpu": before}, "holds": (WRONG, old, *others)}))
+    (edited,) = (step for step in decision.steps if step.why == "pool cpu: edited")
+    assert [write.row for write in edited.writes if isinstance(write, Delete)] == [WRONG, old]
+
+
+def test_only_what_a_pool_may_ask_for_now_is_told_as_held_back():
+    gone = (evolve(ROOM, type="huge"), evolve(ROOM, until=NOW - 1.0), evolve(WRONG, scope="request:cpu:0"))
+    given = case(recorded={"holds": (WRONG, ROOM, *gone)})
+    assert concerning(given.desired, given.recorded, "cpu") == [WRONG, ROOM]
+    assert [named(hold) for hold in (WRONG, Hold(setup_scope("cpu", HASH), "", "", "", 0.0, 1, ""))] == [
+        "small on-demand", "cpu"
+    ]  # fmt: skip
 
 
 # --- what is let go

@@ -5,7 +5,7 @@ from attrs import evolve
 from reconciler.decide.settled import standing
 from reconciler.lifecycle.instance import USER_STOP
 from reconciler.spec.values import Size
-from tests.decide.decide_cases import POOL, case, instance, submission
+from tests.decide.decide_cases import POOL, case, instance, submission, types
 
 ONE = evolve(POOL, size={"small": Size(low=0, high=1)})
 
@@ -26,3 +26,16 @@ def test_it_goes_on_by_itself_where_another_may_be_bought_or_was_stopped_for_bei
     assert not stands(instance("a", "stopped", reason=USER_STOP), pool=two).settled
     assert not stands(instance("a", "stopped", reason="idle")).settled
     assert not stands(instance("a", "stopped", reason=USER_STOP), instance("b")).settled
+
+
+def test_what_names_a_type_that_its_pool_does_not_have_waits_for_somebody_and_keeps_nobody_from_going_on():
+    queue = [submission("one", types=types("huge")), submission("two", types=types("huge")), submission("three")]
+    given = case(queue=queue, pool=ONE)
+    found = standing(given.desired, given.recorded)
+    assert found.in_flight == ("1 queued for pool cpu",)
+    assert found.set_aside == ("2 queued for pool cpu: it names huge, and pool cpu has small only",)
+    assert found.queued_aside == {"cpu": 2}
+    given = case(queue=queue[:2], pool=ONE)
+    assert standing(given.desired, given.recorded).settled
+    given = case(queue=[submission("one", types=types("huge", "small"))], pool=ONE)
+    assert not standing(given.desired, given.recorded).set_aside

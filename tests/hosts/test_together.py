@@ -165,3 +165,29 @@ def test_who_leaves_before_it_was_their_turn_is_not_asked_for() -> None:
         assert desk.calls == [["a"], ["c"]]
 
     asyncio.run(story())
+
+
+def test_what_nobody_waits_for_is_cancelled_once_and_its_end_can_be_waited_for() -> None:
+    async def story() -> None:
+        ended: list[str] = []
+
+        async def call(items: Sequence[str], _: object) -> Sequence[str]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)  # a second cancellation would cut this short
+                ended.extend(items)
+            return items
+
+        together: Together[str, str] = Together(call, refusal=(RefusedError,))
+        waiting = [asyncio.ensure_future(together(item)) for item in "ab"]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        for each in waiting:
+            each.cancel()
+            await asyncio.gather(each, return_exceptions=True)
+        assert ended == []
+        await together.close()
+        assert ended == ["a", "b"]
+
+    asyncio.run(story())

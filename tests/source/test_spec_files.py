@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source import SpecFiles
+from reconciler.spec.loader import load_config
 from reconciler.spec.values import Config
 
 POOL = """\
@@ -58,6 +59,67 @@ def test_a_wrong_edit_leaves_the_last_good_spec_in_force_and_says_where(
     assert not specs.desired().pools["gpu"].problem
     write(folder / "cpu.yml", POOL.format(name="cpu", size="1..9"))
     assert specs.desired().pools["cpu"].problem == ""
+
+
+def test_a_file_that_a_pool_brings_and_that_cannot_be_read_is_named(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    specs = files(folder)
+    before = specs.desired().pools["cpu"]
+    write(folder / "cpu.yml", POOL.format(name="cpu", size="0..2") + "files: {/proc/self/mem: ~/x}\n")
+    write(folder / "new.yml", POOL.format(name="new", size="0..2") + "files: {/proc/self/mem: ~/x}\n")
+    with caplog.at_level(logging.WARNING):
+        pools = specs.desired().pools
+    assert pools["cpu"].pool == before.pool
+    assert "cpu.yml:5:9" in pools["cpu"].problem
+    assert "new" not in pools
+    assert "new.yml:5:9" in caplog.text
+    assert "last good" not in caplog.text
+
+
+CONFIG = "controller: test\npools: pools/\n"
+
+
+@pytest.fixture
+def configured(folder: Path) -> SpecFiles:
+    """The pools of a config.yml."""
+    (folder.parent / "config.yml").write_text(CONFIG)
+    specs = SpecFiles(config=load_config(folder.parent / "config.yml"))
+    specs.desired()
+    return specs
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (CONFIG + "interval: 1h\n", ""),
+        (CONFIG + "interval: 1\n", "config.yml:3:11: "),
+        (None, "config.yml:1:1: there is no such file"),
+    ],
+    ids=["good", "wrong", "gone"],
+)
+def test_an_edit_of_the_config_is_told_once(
+    configured: SpecFiles, folder: Path, caplog: pytest.LogCaptureFixture, text: str | None, wrong: str
+) -> None:
+    file = folder.parent / "config.yml"
+    before = configured.desired()
+    if text is None:
+        file.unlink()
+    else:
+        write(file, text)
+    for _ in range(3):
+        assert configured.desired() == before
+    first, *others = [record.getMessage() for record in caplog.records]
+    assert first == f"{file} changed: it is read at the start, so start again for it"
+    assert [wrong in each for each in others] == [True] * bool(wrong)
+
+
+def test_a_config_that_says_the_same_is_not_told_of(
+    configured: SpecFiles, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(folder.parent / "config.yml", "# a comment\n" + CONFIG)
+    configured.desired()
+    assert not caplog.records
 
 
 def test_a_deleted_file_takes_its_pool_away_and_no_other(folder: Path) -> None:

@@ -230,7 +230,18 @@ def test_a_folder_without_pools_is_a_problem_and_takes_nothing_away(tmp_path, na
     ],
 )
 def test_the_queue_names_a_pool_that_is_there(config_of, tmp_path, queue, told):
+    (tmp_path / "in").mkdir()
     config = config_of(queue)
     pools = load_pools(specs_with(tmp_path / "specs", a=POOL, b=POOL.replace("cpu", "gpu")), environ={})
     assert [str(each).partition("config.yml:")[2] for each in queue_problems(config, pools, environ={})] == told
     assert queue_problems(config, Pools(refused=(Path("x.yml"),))) == ()
+
+
+def test_the_queues_folder_is_there(config_of, tmp_path):
+    config = config_of("queue: {folder: inn, pool: cpu}\n")
+    problems = queue_problems(config, Pools(refused=(Path("x.yml"),)), environ={})
+    assert [str(each).partition("config.yml:")[2] for each in problems] == [
+        "3:17: queue.folder: it cannot be listed: No such file or directory; make the folder, or name another"
+    ]
+    (tmp_path / "inn").touch()
+    assert "Not a directory" in str(queue_problems(config, Pools(), environ={})[0])

@@ -1,5 +1,6 @@
 """The one line that says why a program failed."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.printable import printable
-from reconciler.workloads.words import last_words, telling_line
+from reconciler.workloads.words import NO_TEXT, last_words, telling_line
 
 TRACEBACK = """Traceback (most recent call last):
   File "run.py", line 3, in <module>
@@ -49,6 +50,15 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
         file.seek(0, 2)
         file.write("\nthe end é\n".encode()[:-2] + b"\xff\n")
     assert last_words(log) == "the end \ufffd\ufffd"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bytes_that_are_no_text_are_not_shown(tmp_path: Path, seed: int) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"begun\n" + random.Random(seed).randbytes(5000))
+    assert last_words(log) == NO_TEXT
+    log.write_bytes(random.Random(seed).randbytes(5000) + b"\n" + TRACEBACK.encode())
+    assert last_words(log) == "ValueError: boom"
 
 
 def test_no_log_has_no_words(tmp_path: Path) -> None:
