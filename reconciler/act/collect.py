@@ -10,10 +10,10 @@ import errno
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -85,7 +85,8 @@ async def bring_home(row: Submission, world: World) -> Done:
 async def _bring(host: Host, orders: Assignment, tools: Tools, home: Path, papers: Papers) -> tuple[JobReport, Verdict]:
     workload = tools.workload(orders.workload, orders.settings)
     job = workload.job(orders, tools.content / orders.content)
-    incoming = await asyncio.to_thread(_incoming, tools.results, orders.attempt)
+    # A folder for this try alone: another process may be trying too, and neither may touch the other's.
+    incoming = tools.results / INCOMING / f"{orders.attempt}~{token_hex(6)}"
     try:
         collected = await host.collect(job, incoming)
     except HostRefusedError:  # its agent is gone with its home, or its processes do not end
@@ -93,12 +94,6 @@ async def _bring(host: Host, orders: Assignment, tools: Tools, home: Path, paper
         collected = await host.collect(job, incoming)
     verdict = await asyncio.to_thread(_settle, workload, orders, collected, incoming, home, papers)
     return collected.report, verdict
-
-
-def _incoming(results: Path, attempt_id: str) -> Path:
-    """A folder for this try alone: another process may be trying too, and neither may touch the other's."""
-    (results / INCOMING).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"{attempt_id}~", dir=results / INCOMING)) / "home"
 
 
 def _sweep(results: Path, attempt_id: str) -> None:

@@ -39,6 +39,7 @@ from reconciler.wiring import assembled, awake, open_store, read_config
 _Result = TypeVar("_Result")
 _SHOW_CURSOR = "\x1b[?25h"
 _INTERRUPTED = 130
+_YOUNG = 20_000  # values made since the last look for garbage
 
 
 class Mode(StrEnum):
@@ -83,7 +84,9 @@ def run_all(wanted: Sequence[Path | RampDeployment], mode: Mode, *, quiet: bool)
         with ExitStack() as shown:
             alone = len(all_of_them) == 1
             told = [shown.enter_context(_progress(each, quiet=quiet, alone=alone)) for each in all_of_them]
-            gc.freeze()  # what is loaded by now stays: no collection need look at it
+            # What is loaded by now stays, and a pass makes many values that live for a moment and refer to no other.
+            gc.freeze()
+            gc.set_threshold(_YOUNG)
             passes = asyncio.run(run_served(mode, all_of_them, told))
         return max(_tell(mode, each, passed, quiet=quiet) for each, passed in zip(all_of_them, passes, strict=True))
 

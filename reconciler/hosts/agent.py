@@ -119,6 +119,7 @@ class AgentHost:
         self._gently = gently
         self._guard = guard
         self._claim = claim
+        self._uploads = Together(_upload_all, refusal=(HostRefusedError,))
         self._starts = Together(self._start, refusal=(HostRefusedError,))
         self._kills = Together(self._kill, refusal=(HostRefusedError,))
         self._packs = Together(self._collect, refusal=(HostRefusedError, UnreachableError, UnstorableError))
@@ -161,7 +162,7 @@ class AgentHost:
     async def start(self, job: Job, *, boot_id: str) -> JobReport:
         """Upload and start. Raises HostRefusedError on another boot, and for a job that no host can run."""
         _check(job.id)
-        upload = await asyncio.to_thread(job_upload, job)
+        upload = await self._uploads(job)
         return await self._starts(upload, weight=upload.size / _TOGETHER, kind=boot_id)
 
     async def kill(self, job: str) -> JobReport:
@@ -252,6 +253,11 @@ class AgentHost:
 
     def _stream(self, *words: str, script: str = _CALL) -> AsyncGenerator[bytes, None]:
         return self._transport.stream(("sh", "-c", script, "agent", *words))
+
+
+async def _upload_all(jobs: Sequence[Job], _: object) -> Sequence[Upload]:
+    """Read by one thread, so that those that came together also go on together."""
+    return await asyncio.to_thread(lambda: [job_upload(job) for job in jobs])
 
 
 async def _soon(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

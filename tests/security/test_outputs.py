@@ -1,7 +1,5 @@
 """What other people's jobs leave behind, brought home over ssh: refused where it is no plain file, and never obeyed."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -26,21 +24,18 @@ GOOD = "mkdir out; echo good > out/x"
 
 # Put in front of the agent, so that the machine itself is the liar.
 TAMPER = """\
-cp evil.tar "$HOME/evil.tar"
-{ echo 'case ${1:-} in pack) exec cat "$HOME/evil.tar" ;; esac'; cat "$HOME/.reconciler/agent"; } >"$HOME/new"
+mkdir "$HOME/evil" && cd "$HOME/evil" && for name in log up root fine; do echo evil >"$name"; done
+cat >lie <<'END'
+if [ "${1:-}" = pack ]; then
+    cd "$HOME/evil" && echo "$2 exited - 0 1 2 -" >exit
+    exec tar -cPf - --transform "s,^log,$2/log," --transform "s,^up,$2/work/out/../../../../escaped," \
+        --transform "s,^root,$2/work//tmp/escaped," --transform "s,^fine,$2/work/out/fine," \
+        --transform "s,^exit,$2/exit," log up root fine exit
+fi
+END
+cat lie "$HOME/.reconciler/agent" >"$HOME/new"
 mv "$HOME/new" "$HOME/.reconciler/agent"
 """
-
-
-def archive(*names: str) -> bytes:
-    """What a lying agent sends: a log, files of these names, and an end."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        for name, content in (("log", b"l"), *((name, b"evil") for name in names), ("refused", b"")):
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return made.getvalue()
 
 
 def everything(folder: Path) -> set[Path]:
@@ -55,8 +50,7 @@ def test_what_is_no_plain_file_is_refused_and_the_others_go_on(deployment: Deplo
     scripts = {**REFUSED, "log-link": LOG_LINK, "good": GOOD, "escapes": ESCAPES}
     for name, script in scripts.items():
         deployment.submit(deployment.submission(name, script), "--pool", "cpu")
-    evil = archive("work/out/../../../../escaped", "work//tmp/escaped", "work/out/fine")
-    deployment.submit(deployment.submission("liar", TAMPER, {"evil.tar": evil}), "--pool", "liar")
+    deployment.submit(deployment.submission("liar", TAMPER), "--pool", "liar")
     outside = deployment.folder.parent
     before = {path for path in everything(outside) if deployment.folder not in path.parents}
 
