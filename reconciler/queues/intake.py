@@ -91,6 +91,8 @@ def intake(reading: Reading, latest: Mapping[str, Submission]) -> tuple[Intentio
     for key, row in latest.items():
         if key not in there and not SUBMISSION.is_final(row.state):
             wanted += _missing(row, reading)
+        elif key in reading.unsettled and row.absences and not SUBMISSION.is_final(row.state):
+            wanted.append(Present(row))
     return tuple(wanted)
 
 
