@@ -36,7 +36,9 @@ class Store(Protocol):
 
     identity: Identity
 
-    def load(self, room: Callable[[Recorded], Mapping[str, int]], *, tokens: Collection[str] = ()) -> Recorded:
+    def load(
+        self, room: Callable[[Recorded], Mapping[tuple[str, str], int]], *, tokens: Collection[str] = ()
+    ) -> Recorded:
         """All that is recorded and not final, in one consistent read."""
         ...
 

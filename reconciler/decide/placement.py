@@ -29,22 +29,23 @@ def free_slots(desired: Desired, recorded: Recorded) -> dict[str, int]:
     return free
 
 
-def room(desired: Desired, recorded: Recorded, hosts: Mapping[str, Heard | Silence]) -> Mapping[str, int]:
-    """Pool → queued submissions that could be placed now: as many heads of its queue are worth reading.
+def room(desired: Desired, recorded: Recorded, hosts: Mapping[str, Heard | Silence]) -> Mapping[tuple[str, str], int]:
+    """Pool and type → queued submissions that could be placed there now: as many heads for it are worth reading.
 
-    A slot whose job is over by its host's report is among them: this very pass may fill it again.
+    By type, so that those who wait for a type without room hide nobody behind them. A slot whose job is over by its
+    host's report is among them: this very pass may fill it again.
     """
-    found: dict[str, int] = {}
+    found: dict[tuple[str, str], int] = {}
     for attempt in recorded.attempts.values():
         heard = hosts.get(attempt.instance_id)
         job = heard.report.jobs.get(attempt.id) if isinstance(heard, Heard) else None
         if job and job.over and attempt.instance_id in recorded.instances:
-            pool = recorded.instances[attempt.instance_id].pool
-            found[pool] = found.get(pool, 0) + 1
+            where = recorded.instances[attempt.instance_id]
+            found[where.pool, where.type] = found.get((where.pool, where.type), 0) + 1
     for instance_id, free in free_slots(desired, recorded).items():
-        pool = recorded.instances[instance_id].pool
+        where = recorded.instances[instance_id]
         if free:
-            found[pool] = found.get(pool, 0) + free
+            found[where.pool, where.type] = found.get((where.pool, where.type), 0) + free
     return found
 
 

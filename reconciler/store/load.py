@@ -31,7 +31,7 @@ from reconciler.store import selects
 from reconciler.store.tables import BY_NAME, LIFECYCLES
 
 T = TypeVar("T", Instance, Submission, Attempt, Delivery)
-Room = Callable[[Recorded], Mapping[str, int]]
+Room = Callable[[Recorded], Mapping[tuple[str, str], int]]
 
 
 def _words(enum: type[StrEnum], *also: str) -> frozenset[str]:
@@ -178,9 +178,10 @@ def _ended(connection: Connection, tokens: Collection[str]) -> dict[tuple[str, i
     return {(token, index): (state, since) for token, index, state, since in rows}
 
 
-def _heads(connection: Connection, room: Mapping[str, int], now: float) -> tuple[Submission, ...]:
-    found: list[Submission] = []
+def _heads(connection: Connection, room: Mapping[tuple[str, str], int], now: float) -> tuple[Submission, ...]:
+    """Each once, though it may go to several types, in the order of their queues."""
+    found: dict[str, Submission] = {}
     for portion in selects.rooms(room):
         rows = _all(connection, selects.heads(len(portion)), now=now, **selects.of_heads(portion))
-        found += (Submission(*row) for row in rows)
-    return tuple(found)
+        found |= {row.id: Submission(*row) for row in rows}
+    return tuple(sorted(found.values(), key=lambda row: (-row.priority, row.created, row.id)))

@@ -1,5 +1,6 @@
 """The statements of a load, each built and compiled once. Their conditions are those of the indexes in tables.py."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     text,
     true,
@@ -48,7 +50,7 @@ from reconciler.store.tables import (
 
 AnySelect = Select[Any] | CompoundSelect[Any]
 
-SPARE = 20  # queued rows read beyond those that could be placed: some name types that have no room
+SPARE = 20  # queued rows read beyond those that could be placed: some may not be placed after all
 QUEUES_AT_ONCE = 400  # SQLite joins at most 500 selects into one
 
 _MAY_IDLE = ("ready", "draining", "stopped")
@@ -145,17 +147,22 @@ def heads(queues: int) -> AnySelect:
     return union_all(*(select(_head(number).subquery()) for number in range(queues)))
 
 
-def of_heads(rooms: Sequence[tuple[str, int]]) -> dict[str, str | int]:
-    """The parameters of `heads` for pools: as many rows as have room, and some to spare."""
-    named = {f"pool{number}": pool for number, (pool, _) in enumerate(rooms)}
-    return {**named, **{f"room{number}": room + SPARE for number, (_, room) in enumerate(rooms)}}
+def of_heads(rooms: Sequence[tuple[str, str, int]]) -> dict[str, str | int]:
+    """The parameters of `heads` for pools and types: as many rows as have room, and some to spare."""
+    named: dict[str, str | int] = {}
+    for number, (pool, kind, room) in enumerate(rooms):
+        named |= {f"pool{number}": pool, f"type{number}": f"%{json.dumps(kind)}%", f"room{number}": room + SPARE}
+    return named
 
 
 def _head(number: int) -> Select[Any]:
     c = SUBMISSIONS.c
+    # Those that name no type, or this one; and what is no list, for that has to be told.
+    named = c.types.like(bindparam(f"type{number}", type_=Text))
+    fits = or_(c.types == "[]", named, c.types.not_like("[%]"))
     return (
         select(SUBMISSIONS)
-        .where(and_(text(WAITING), c.pool == bindparam(f"pool{number}", type_=Text), c.not_before <= _now()))
+        .where(and_(text(WAITING), c.pool == bindparam(f"pool{number}", type_=Text), c.not_before <= _now(), fits))
         .order_by(c.priority.desc(), c.created, c.id)
         .limit(bindparam(f"room{number}", type_=Integer))
     )
@@ -167,7 +174,7 @@ def ended(tokens: Collection[str]) -> AnySelect:
     return select(c.token, c.index, c.state, c.since).where(c.token.in_(tokens), text(f"NOT ({LIVE_INSTANCES})"))
 
 
-def rooms(room: Mapping[str, int]) -> list[list[tuple[str, int]]]:
-    """Pools that have room, in portions of which each fits into one statement."""
-    some = [(pool, count) for pool, count in sorted(room.items()) if count > 0]
+def rooms(room: Mapping[tuple[str, str], int]) -> list[list[tuple[str, str, int]]]:
+    """Pools and types that have room, in portions of which each fits into one statement."""
+    some = [(pool, kind, count) for (pool, kind), count in sorted(room.items()) if count > 0]
     return [some[start : start + QUEUES_AT_ONCE] for start in range(0, len(some), QUEUES_AT_ONCE)]

@@ -86,8 +86,9 @@ class Store(Queries):
     def load(self, room: load.Room, *, tokens: Collection[str] = ()) -> Recorded:
         """All that a pass needs, as of one instant. Raises StoreError.
 
-        `room` says of everything but the heads how many queued submissions each pool could place: so many heads, and
-        a few more, are read. `tokens` are those of listed machines that no live row may have: see Recorded.ended.
+        `room` says of everything but the heads how many queued submissions each pool and type could place: so many
+        heads, and a few more, are read. `tokens` are those of listed machines that no live row may have: see
+        Recorded.ended.
         """
         with self._database.reading() as connection:
             now = self._clock() if self._database.is_sqlite else None

@@ -79,5 +79,5 @@ def test_a_machine_that_takes_no_work_hands_nothing_over():
 
 def test_as_many_heads_are_read_as_slots_may_be_handed_over():
     full = handover(OVER)
-    assert room(full.desired, full.recorded, full.observed.hosts) == {"cpu": 1}
+    assert room(full.desired, full.recorded, full.observed.hosts) == {("cpu", WHERE.type): 1}
     assert room(full.desired, full.recorded, {}) == {}

@@ -87,4 +87,4 @@ def fill(store: Store, *rows: Any) -> None:
 
 def everything(store: Store) -> Any:
     """A load with room for ten of every pool."""
-    return store.load(lambda recorded: dict.fromkeys(recorded.waiting, 10))
+    return store.load(lambda recorded: dict.fromkeys(((pool, "small") for pool in recorded.waiting), 10))

@@ -76,7 +76,7 @@ def test_queues_are_counted_and_only_their_heads_are_read(store: Store) -> None:
         submission("wish", pool="a", priority=9, cancel_wanted=True),
         submission("b", pool="b"),
     )
-    recorded = store.load(lambda _: {"a": 2, "b": 0, "c": 1})
+    recorded = store.load(lambda _: {("a", "small"): 2, ("b", "small"): 0, ("c", "small"): 1})
     assert ids(recorded.heads) == ["urgent", *(f"a{n}" for n in range(21))]
     assert ids(recorded.wishes) == ["wish"]
     assert recorded.waiting == {
@@ -84,6 +84,20 @@ def test_queues_are_counted_and_only_their_heads_are_read(store: Store) -> None:
         "b": Waiting(ready=1, by_types={"[]": 1}),
     }
     assert recorded.submissions == {}
+
+
+def test_those_who_wait_for_another_type_hide_nobody_behind_them(store: Store) -> None:
+    fill(
+        store,
+        *(submission(f"g{n}", types='["gpu"]', priority=9, created=NOW + n) for n in range(50)),
+        submission("any", created=NOW + 60),
+        submission("either", types='["gpu", "cpu"]', created=NOW + 70),
+        submission("broken", types="gpu", created=NOW + 80),
+        submission("alike", types='["cpux"]', created=NOW + 90),
+    )
+    assert ids(store.load(lambda _: {("cpu", "cpu"): 1}).heads) == ["any", "either", "broken"]
+    both = ids(store.load(lambda _: {("cpu", "cpu"): 1, ("cpu", "gpu"): 3}).heads)
+    assert both == [*(f"g{n}" for n in range(23)), "any", "either", "broken"]
 
 
 def test_a_queue_of_held_ones_alone_is_counted_too(store: Store) -> None:
@@ -95,7 +109,7 @@ def test_room_is_asked_with_everything_but_the_heads(store: Store) -> None:
     fill(store, instance("i1", state="ready"), submission("s1"))
     seen: list[Recorded] = []
 
-    def room(recorded: Recorded) -> dict[str, int]:
+    def room(recorded: Recorded) -> dict[tuple[str, str], int]:
         seen.append(recorded)
         return {}
 
@@ -140,7 +154,7 @@ def test_a_load_takes_nine_statements_at_most_and_seven_where_nothing_is_asked(s
     fill(store, *(instance(f"i{n}", state="ready") for n in range(30)), *(submission(f"s{n}") for n in range(30)))
     seen: list[str] = []
     event.listen(store.database.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
-    store.load(lambda _: {"cpu": 5, "gpu": 5}, tokens=["t"])
+    store.load(lambda _: {("cpu", "small"): 5, ("gpu", "big"): 5}, tokens=["t"])
     assert len(seen) == 9
     seen.clear()
     store.load(lambda _: {})
@@ -153,7 +167,7 @@ def test_a_pass_reads_no_table_from_end_to_end_on_sqlite(sqlite_url: str) -> Non
     fill(store, instance("i1"), submission("s1"), attempt("s1"))
     seen: list[tuple[str, Any]] = []
     event.listen(store.database.engine, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
-    store.load(lambda _: {"cpu": 1}, tokens=["t"])
+    store.load(lambda _: {("cpu", "small"): 1}, tokens=["t"])
     asked = list(seen)
     with store.database.reading() as connection:
         plans = [
@@ -169,9 +183,9 @@ def test_a_pass_reads_no_table_from_end_to_end_on_sqlite(sqlite_url: str) -> Non
 def test_a_load_is_one_instant(store: Store) -> None:
     fill(store, submission("s1"))
 
-    def room(_: Recorded) -> dict[str, int]:
+    def room(_: Recorded) -> dict[tuple[str, str], int]:
         fill(other, submission("s2"))  # commits while the load is under way
-        return {"cpu": 10}
+        return {("cpu", "small"): 10}
 
     other = Store.open(store.database.url.render_as_string(hide_password=False), controller="tests")
     recorded = store.load(room)
