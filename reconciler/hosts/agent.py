@@ -162,23 +162,23 @@ class AgentHost:
     async def start(self, job: Job, *, boot_id: str) -> JobReport:
         """Upload and start. Raises HostRefusedError on another boot, and for a job that no host can run."""
         _check(job.id)
-        upload = await self._uploads(job)
-        return await self._starts(upload, weight=upload.size / _TOGETHER, kind=boot_id)
+        upload = await self._uploads(job, key=job.id)
+        return await self._starts(upload, key=job.id, weight=upload.size / _TOGETHER, kind=boot_id)
 
     async def kill(self, job: str) -> JobReport:
         """End the job, and close its folder. A job whose processes will not end is reported as running still."""
         _check(job)
-        return await self._kills(job)
+        return await self._kills(job, key=job)
 
     async def collect(self, job: Job, into: Path) -> Collected:
         """End the job, and bring its log and its outputs into a new folder, checked and synced to disk."""
         _check(job.id)
-        return await self._packs((job, into), weight=_ALONE if job.outputs else 0.0)
+        return await self._packs((job, into), key=job.id, weight=_ALONE if job.outputs else 0.0)
 
     async def forget(self, job: str) -> None:
         """Free what a job that is over holds on the machine. The report names it no longer; its tombstone stays."""
         _check(job)
-        await self._forgets(job)
+        await self._forgets(job, key=job)
 
     async def papers(self, job: str) -> str:
         """What `Job.papers` said of a job that is not forgotten; empty where it said nothing."""

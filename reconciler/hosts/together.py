@@ -22,6 +22,7 @@ class _Waiting(Generic[Item, Answer]):
     """One item, and who waits for its answer."""
 
     item: Item
+    key: Hashable
     weight: float
     kind: Hashable
     answer: "asyncio.Future[Answer]" = Factory(lambda: asyncio.get_running_loop().create_future())
@@ -51,12 +52,15 @@ class Together(Generic[Item, Answer]):
         self._given_up: set[asyncio.Future[None]] = set()
         self._impatience: asyncio.TimerHandle | None = None
 
-    async def __call__(self, item: Item, *, weight: float = 0.0, kind: Hashable = None) -> Answer:
-        """The item's answer, or what its call raised. When nobody waits for a call any more, it is cancelled."""
+    async def __call__(self, item: Item, *, key: Hashable, weight: float = 0.0, kind: Hashable = None) -> Answer:
+        """The item's answer, or what its call raised. When nobody waits for a call any more, it is cancelled.
+
+        No call has two items of the same `key`.
+        """
         if weight > 1:
             (answer,) = await self._call([item], kind)
             return answer
-        waiting: _Waiting[Item, Answer] = _Waiting(item, weight, kind)
+        waiting: _Waiting[Item, Answer] = _Waiting(item, key, weight, kind)
         self._queue.append(waiting)
         if not self._lanes:
             self._open_lane()
@@ -110,7 +114,8 @@ class Together(Generic[Item, Answer]):
         batch: list[_Waiting[Item, Answer]] = []
         for each in self._queue:
             weight = sum(other.weight for other in batch) + each.weight
-            if not batch or (each.kind == batch[0].kind and weight <= 1 and len(batch) < MOST):
+            fits = not batch or (each.kind == batch[0].kind and weight <= 1 and len(batch) < MOST)
+            if fits and each.key not in {other.key for other in batch}:
                 batch.append(each)
         self._queue = [each for each in self._queue if each not in batch]
         return batch

@@ -147,7 +147,14 @@ def test_of_several_jobs_the_one_that_is_refused_is_the_only_one(machine: LocalM
 
 
 def test_a_job_without_a_name_of_its_own_is_no_job(machine: LocalMachine) -> None:
-    for words in (["start", machine.boot()], ["kill"], ["forget", "a", "-rf"], ["pack", "../a"], ["kill", ""]):
+    for words in (
+        ["start", machine.boot()],
+        ["kill"],
+        ["kill", "a", "b", "a"],
+        ["forget", "a", "-rf"],
+        ["pack", "../a"],
+        ["kill", ""],
+    ):
         outcome = machine.agent(*words, check=False)
         assert outcome.returncode == 2, words
     with pytest.raises(HostRefusedError, match="cannot be a job's id"):

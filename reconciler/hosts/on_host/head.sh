@@ -89,9 +89,14 @@ use_job() { # JOB; sets job and dir
     dir=$jobs/$job
 }
 
-use_every() { # JOB...: whether all of them can be ids
+use_every() { # JOB...: whether all of them can be ids, and each is there once
     [ $# -gt 0 ] || die 2 "which job?"
-    for job in "$@"; do use_job "$job"; done
+    named=' '
+    for job in "$@"; do
+        use_job "$job"
+        case $named in *" $job "*) die 2 "$job is named twice" ;; esac
+        named="$named$job "
+    done
 }
 
 # Makes the file $dir/NAME, whole; fails if it exists. Spares written at the start serve a full disk: `born` is one, for
@@ -99,7 +104,7 @@ use_every() { # JOB...: whether all of them can be ids
 # until the job is forgotten: removing it costs a process.
 publish() { # NAME TEXT
     read_clock
-    temporary=$dir/$1.$$.$now
+    temporary=$dir/$1.${self:-$$}.$now
     if ! { printf '%s\n' "$2" >"$temporary"; } 2>/dev/null; then
         spare=$dir/spare
         [ "$1" != exit ] || spare=$dir/born
